@@ -1,0 +1,1 @@
+"""Options: one module a group, all registered by :func:`cyborg.conf.opts.register`."""

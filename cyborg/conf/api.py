@@ -1,0 +1,35 @@
+"""Options of ``[api]``."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup("api", title="The HTTP API")
+OPTS: list[cfg.Opt] = [
+    cfg.HostAddressOpt(
+        "host_ip",
+        default="127.0.0.1",
+        help="Address on which the command cyborg-api listens.",
+    ),
+    cfg.PortOpt("port", default=6666, help="Port on which the command cyborg-api listens."),
+    cfg.IntOpt(
+        "threads",
+        default=16,
+        min=1,
+        max=1024,
+        help="Requests that the command cyborg-api serves at the same time.",
+    ),
+    cfg.URIOpt(
+        "public_endpoint",
+        schemes=["http", "https"],
+        help="URL before /v2 in links, where it is not the one that the request came to.",
+    ),
+    cfg.IntOpt(
+        "rpc_timeout",
+        default=30,
+        min=1,
+        max=600,
+        mutable=True,
+        help="Seconds to wait for a conductor's answer before a request is answered 503.",
+    ),
+]

@@ -1,0 +1,49 @@
+"""All options of the service: registration, the sample file, defaults of libraries."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+from oslo_db import options as db_options
+from oslo_log import log
+from oslo_middleware import cors
+from oslo_policy import opts as policy_opts
+
+from cyborg.conf import agent, api, conductor, default, fake_driver
+
+_MODULES = (default, api, conductor, agent, fake_driver)
+
+
+def list_opts() -> list[tuple[cfg.OptGroup | None, list[cfg.Opt]]]:
+    """Return every group with its options, for oslo.config's sample generator."""
+    return [(module.GROUP, module.OPTS) for module in _MODULES]
+
+
+def set_defaults() -> None:
+    """Set what this service wants otherwise than the libraries do."""
+    policy_opts.set_defaults(cfg.CONF, "policy.yaml", enforce_new_defaults=True)
+    cors.set_defaults(
+        allow_headers=[
+            "X-Auth-Token",
+            "X-Service-Token",
+            "OpenStack-API-Version",
+            "X-OpenStack-Request-ID",
+        ],
+        expose_headers=[
+            "OpenStack-API-Version",
+            "OpenStack-API-Minimum-Version",
+            "OpenStack-API-Maximum-Version",
+            "X-OpenStack-Request-ID",
+        ],
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
+    )
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Register every option of ours and of the libraries that are always used."""
+    for group, options in list_opts():
+        if group is not None:
+            conf.register_group(group)
+        conf.register_opts(options, group=group)
+    conf.register_opts(db_options.database_opts, "database")
+    log.register_options(conf)
+    set_defaults()

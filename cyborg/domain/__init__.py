@@ -1,0 +1,1 @@
+"""Values and pure rules that every layer shares. Imports nothing else of ours."""

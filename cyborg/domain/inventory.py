@@ -1,0 +1,202 @@
+"""What an agent reports of its host, as values, on the wire, and as a digest.
+
+Drivers make these, the agent sends them, the conductor applies them. The wire form
+is plain JSON and is checked against a schema on arrival, since an agent may be old,
+new, or broken; what fails the check changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import jsonschema
+
+from cyborg.domain.errors import ReportRefused
+
+
+def canonical(value: object) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+@dataclass(frozen=True, slots=True)
+class HandleReport:
+    """One thing that an instance can be given."""
+
+    type: str
+    #: Strings only; ``domain``, ``bus``, ``device``, ``function`` in hexadecimal without 0x.
+    info: Mapping[str, str]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return what makes this handle unique within its deployable."""
+        return self.type, canonical(dict(self.info))
+
+
+@dataclass(frozen=True, slots=True)
+class DeployableReport:
+    """A part of a device that is allocated as a unit: one resource provider."""
+
+    #: Also the provider's name, so unique in the cloud: ``<host>_<address>`` for most.
+    name: str
+    resource_class: str
+    num_accelerators: int
+    #: The vendor's short name as clients see it (``fake``, ``intel``); not the entry point.
+    driver_name: str
+    traits: tuple[str, ...] = ()
+    handles: tuple[HandleReport, ...] = ()
+    #: The driver's ``prepare`` must run before an instance gets a handle.
+    needs_prepare: bool = False
+    #: The driver's ``release`` must run before a used handle is free again.
+    needs_release: bool = False
+
+    def attributes(self) -> tuple[tuple[str, str], ...]:
+        """Return the attributes that clients see: ``traitN`` for each trait, and ``rc``."""
+        traits = [(f"trait{n}", name) for n, name in enumerate(self.traits, start=1)]
+        return (*traits, ("rc", self.resource_class))
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceReport:
+    """A physical card."""
+
+    #: Entry point name of the driver that found it.
+    driver: str
+    #: Serial number or UUID where one can be read, else the address. Unique on its host.
+    identity: str
+    type: str
+    vendor: str
+    model: str
+    std_board_info: Mapping[str, str] = field(default_factory=dict)
+    vendor_board_info: Mapping[str, str] = field(default_factory=dict)
+    #: How the agent addresses the card: the PCI address of its physical function.
+    control_path: Mapping[str, str] = field(default_factory=dict)
+    deployables: tuple[DeployableReport, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that one scan of a host found, and which drivers could not look."""
+
+    devices: tuple[DeviceReport, ...] = ()
+    failed_drivers: tuple[str, ...] = ()
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return plain JSON data, in an order that does not depend on the scan's."""
+        devices = sorted((asdict(device) for device in self.devices), key=canonical)
+        wire = {"devices": devices, "failed_drivers": sorted(self.failed_drivers)}
+        return dict(json.loads(json.dumps(wire)))
+
+    def digest(self) -> str:
+        """Return a SHA-256 over the canonical wire form: equal if and only if nothing changed."""
+        return hashlib.sha256(canonical(self.to_wire()).encode()).hexdigest()
+
+
+def snapshot_from_wire(wire: object) -> Snapshot:
+    """Check and return a snapshot.
+
+    :raises ReportRefused: it breaks the schema, or names a device, deployable or
+        handle twice.
+    """
+    error = jsonschema.exceptions.best_match(_VALIDATOR.iter_errors(wire))
+    if error is not None:
+        raise ReportRefused(f"report refused at {error.json_path}: {error.message[:300]}")
+    assert isinstance(wire, dict)
+    snapshot = Snapshot(
+        devices=tuple(_device(item) for item in wire["devices"]),
+        failed_drivers=tuple(wire["failed_drivers"]),
+    )
+    _refuse_duplicates(snapshot)
+    return snapshot
+
+
+def _device(wire: Mapping[str, Any]) -> DeviceReport:
+    deployables = tuple(
+        DeployableReport(
+            **{
+                **item,
+                "traits": tuple(item["traits"]),
+                "handles": tuple(HandleReport(**handle) for handle in item["handles"]),
+            }
+        )
+        for item in wire["deployables"]
+    )
+    return DeviceReport(**{**wire, "deployables": deployables})
+
+
+def _refuse_duplicates(snapshot: Snapshot) -> None:
+    deployables = [part for device in snapshot.devices for part in device.deployables]
+    names: Iterator[tuple[str, list[Any]]] = iter(
+        [
+            ("device identity", [device.identity for device in snapshot.devices]),
+            ("deployable name", [part.name for part in deployables]),
+            *(
+                (f"handle of {part.name}", [handle.key for handle in part.handles])
+                for part in deployables
+            ),
+        ]
+    )
+    for what, values in names:
+        if len(values) != len(set(values)):
+            raise ReportRefused(f"report refused: a {what} is there twice")
+
+
+def _text(limit: int, minimum: int = 1) -> dict[str, Any]:
+    return {"type": "string", "minLength": minimum, "maxLength": limit}
+
+
+def _object(properties: Mapping[str, Any], required: list[str] | None = None) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties) if required is None else required,
+        "additionalProperties": False,
+    }
+
+
+def _facts(limit: int) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": _text(limit, 0), "maxProperties": 64}
+
+
+_HANDLE = _object({"type": {"enum": ["PCI", "MDEV", "TEST_PCI"]}, "info": _facts(255)})
+_DEPLOYABLE = _object(
+    {
+        "name": _text(200),
+        "resource_class": {"type": "string", "pattern": "^[A-Z0-9_]{1,255}$"},
+        "num_accelerators": {"type": "integer", "minimum": 0, "maximum": 4096},
+        "driver_name": _text(255),
+        "traits": {
+            "type": "array",
+            "maxItems": 64,
+            "items": {"type": "string", "pattern": "^[A-Z0-9_]{1,255}$"},
+        },
+        "handles": {"type": "array", "maxItems": 4096, "items": _HANDLE},
+        "needs_prepare": {"type": "boolean"},
+        "needs_release": {"type": "boolean"},
+    }
+)
+_DEVICE = _object(
+    {
+        "driver": _text(255),
+        "identity": _text(255),
+        "type": {"enum": ["GPU", "FPGA", "AICHIP", "QAT", "NIC", "SSD", "MDEV", "PCI", "NVME"]},
+        "vendor": _text(255),
+        "model": _text(255),
+        "std_board_info": _facts(255),
+        "vendor_board_info": _facts(255),
+        "control_path": _facts(255),
+        "deployables": {"type": "array", "maxItems": 1024, "items": _DEPLOYABLE},
+    }
+)
+_VALIDATOR = jsonschema.Draft202012Validator(
+    _object(
+        {
+            "devices": {"type": "array", "maxItems": 1024, "items": _DEVICE},
+            "failed_drivers": {"type": "array", "maxItems": 64, "items": _text(255)},
+        }
+    )
+)

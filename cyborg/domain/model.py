@@ -1,0 +1,183 @@
+"""The records that travel between layers: one frozen dataclass a table.
+
+No ORM object exists; ``cyborg.db`` makes these from rows, and everything
+above reads them. Times are aware UTC datetimes, uuids are lower-case strings.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cyborg.domain.states import ArqState
+
+
+class DeviceStatus(enum.StrEnum):
+    """What the operator wants of a device."""
+
+    ENABLED = "enabled"
+    MAINTAINING = "maintaining"
+
+
+class Presence(enum.StrEnum):
+    """What discovery last said of a device."""
+
+    PRESENT = "present"
+    SUSPECT = "suspect"
+    MISSING = "missing"
+
+
+class HandleCondition(enum.StrEnum):
+    """Whether a handle can be given out once nobody owns it."""
+
+    READY = "ready"
+    #: Its cleaning failed; kept from everybody until an operator looks at it.
+    QUARANTINED = "quarantined"
+    #: The device no longer reports it; removed as soon as nobody owns it.
+    VANISHED = "vanished"
+
+
+class JobKind(enum.StrEnum):
+    """Work that outlives its request."""
+
+    PREPARE = "prepare"
+    RELEASE = "release"
+
+
+class EventState(enum.StrEnum):
+    """Where an outbox row stands. What was sent is deleted."""
+
+    PENDING = "pending"
+    #: No Nova is configured: kept for the reader, never tried.
+    NOT_SENT = "not_sent"
+
+
+class EventStatus(enum.StrEnum):
+    """The status of an event as Nova knows it."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    id: int
+    name: str
+    report_digest: str | None
+    generation: int
+    last_seen_at: datetime.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    id: int
+    uuid: str
+    type: str
+    vendor: str
+    model: str
+    std_board_info: str
+    vendor_board_info: str
+    hostname: str
+    status: DeviceStatus
+    presence: Presence
+    created_at: datetime.datetime
+    updated_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployable:
+    id: int
+    uuid: str
+    name: str
+    num_accelerators: int
+    device_id: int
+    resource_class: str
+    rp_uuid: str
+    driver_name: str
+    bitstream_id: str | None
+    #: ``(key, value)`` in the order they were reported: traits, then the class.
+    attributes: tuple[tuple[str, str], ...]
+    created_at: datetime.datetime
+    updated_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    id: int
+    uuid: str
+    deployable_id: int
+    key: str
+    value: str
+    created_at: datetime.datetime
+    updated_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceProfile:
+    id: int
+    uuid: str
+    name: str
+    description: str | None
+    #: Flat string to string; the position is the group's id.
+    groups: tuple[Mapping[str, str], ...]
+    created_at: datetime.datetime
+    updated_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttachHandle:
+    """What one instance gets: consumed by libvirt or Neutron through Nova."""
+
+    uuid: str
+    type: str
+    info: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AcceleratorRequest:
+    uuid: str
+    state: ArqState
+    device_profile_name: str
+    device_profile_group_id: int
+    #: The group as it was when the ARQ was made.
+    group: Mapping[str, str]
+    project_id: str | None
+    hostname: str | None
+    device_rp_uuid: str | None
+    instance_uuid: str | None
+    #: Bound by a service (Nova) on a service token, not by a user directly.
+    bound_by_service: bool
+    state_reason: str | None
+    generation: int
+    #: Only while the ARQ is Bound.
+    attach_handle: AttachHandle | None
+    created_at: datetime.datetime
+    updated_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A leased piece of work. ``generation`` fences late answers of earlier attempts."""
+
+    id: int
+    uuid: str
+    kind: JobKind
+    host: str
+    accelerator_request_id: int
+    attach_handle_id: int
+    payload: Mapping[str, object]
+    generation: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An ``accelerator-request-bound`` event that Nova has not been told yet."""
+
+    id: int
+    instance_uuid: str
+    accelerator_request_uuid: str
+    status: EventStatus
+    attempt: int

@@ -1,0 +1,130 @@
+"""Rules for device profiles: what may be stored, and how many ARQs a group makes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from cyborg.domain.errors import InvalidInput
+
+#: Classes that are accelerators wherever they appear.
+ACCELERATOR_CLASSES = frozenset({"FPGA", "GPU", "PGPU", "VGPU"})
+
+#: Most ARQs that one profile may ask for, and so one request may create.
+MAX_UNITS = 64
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")
+_CUSTOM = re.compile(r"CUSTOM_[A-Z0-9_]{1,248}\Z")
+_AMOUNT = re.compile(r"[0-9]{1,9}\Z")
+_RESOURCES, _TRAIT, _ACCEL = "resources:", "trait:", "accel:"
+
+
+def check_name(name: object) -> str:
+    """Return the name if a profile may have it.
+
+    :raises InvalidInput: not a string, empty, over 255 characters, or with anything
+        but letters, digits, ``-`` and ``_``.
+    """
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise InvalidInput("A device profile's name must be 1 to 255 letters, digits, '-' or '_'.")
+    return name
+
+
+def parse_groups(groups: object) -> tuple[dict[str, str], ...]:
+    """Return the groups as they are stored: flat strings, keys without stray spaces.
+
+    The order is kept, since a group's position is its id for Nova.
+
+    :raises InvalidInput: with the offending group and key.
+    """
+    if not isinstance(groups, list) or not groups:
+        raise InvalidInput("A device profile needs a non-empty list of groups.")
+    parsed = tuple(_parse_group(position, group) for position, group in enumerate(groups))
+    asked = sum(_amount(value) for group in parsed for _, value in _resources(group))
+    if asked > MAX_UNITS:
+        raise InvalidInput(f"The profile asks for {asked} accelerators; {MAX_UNITS} is the most.")
+    return parsed
+
+
+def units(group: Mapping[str, str], known_classes: Collection[str] = ()) -> int:
+    """Return how many ARQs the group makes: one for each unit of an accelerator class.
+
+    Accelerator classes are :data:`ACCELERATOR_CLASSES`, ``known_classes`` (those that a
+    deployable of this cloud has), and any class that is alone in its group; other
+    classes only qualify the provider (local memory, say).
+    """
+    resources = _resources(group)
+    if len(resources) == 1:
+        return _amount(resources[0][1])
+    accelerators = ACCELERATOR_CLASSES | set(known_classes)
+    return sum(_amount(value) for name, value in resources if name in accelerators)
+
+
+def needs_known_classes(groups: Sequence[Mapping[str, str]]) -> bool:
+    """Return whether :func:`units` of any group depends on ``known_classes``."""
+    return any(
+        len(resources) > 1 and any(name not in ACCELERATOR_CLASSES for name, _ in resources)
+        for resources in map(_resources, groups)
+    )
+
+
+def needs_programming(group: Mapping[str, str]) -> bool:
+    """Return whether a bind of this group must load a bitstream first."""
+    return any(key in group for key in ("accel:bitstream_id", "accel:function_id"))
+
+
+def _resources(group: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [
+        (key.removeprefix(_RESOURCES), value)
+        for key, value in group.items()
+        if key.startswith(_RESOURCES)
+    ]
+
+
+def _amount(value: str) -> int:
+    return int(value)
+
+
+def _parse_group(position: int, group: object) -> dict[str, str]:
+    if not isinstance(group, dict) or not group:
+        raise InvalidInput(f"Group {position} must be an object with at least one key.")
+    parsed: dict[str, str] = {}
+    for key, value in group.items():
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise InvalidInput(f"Group {position}: the value of '{key}' must be a string.")
+        stored_key, stored_value = _parse_item(position, key, str(value).strip())
+        if stored_key in parsed:
+            raise InvalidInput(f"Group {position}: '{stored_key}' is given twice.")
+        parsed[stored_key] = stored_value
+    return parsed
+
+
+def _parse_item(position: int, key: str, value: str) -> tuple[str, str]:
+    if key.startswith(_RESOURCES):
+        name = key.removeprefix(_RESOURCES).strip()
+        if name not in ACCELERATOR_CLASSES and not _CUSTOM.match(name):
+            raise InvalidInput(
+                f"Group {position}: '{name}' is not a resource class for accelerators: "
+                "FPGA, GPU, PGPU, VGPU or CUSTOM_ and capitals, digits, '_'."
+            )
+        if not _AMOUNT.match(value) or int(value) < 1:
+            raise InvalidInput(
+                f"Group {position}: the amount of '{name}' must be a whole number from 1 on."
+            )
+        return _RESOURCES + name, str(int(value))
+    if key.startswith(_TRAIT):
+        name = key.removeprefix(_TRAIT).strip()
+        if not _CUSTOM.match(name):
+            raise InvalidInput(
+                f"Group {position}: trait '{name}' must be CUSTOM_ and capitals, digits, '_'."
+            )
+        if value not in ("required", "forbidden"):
+            raise InvalidInput(
+                f"Group {position}: trait '{name}' must be 'required' or 'forbidden'."
+            )
+        return key.split(":", 1)[0] + ":" + name, value
+    if key.startswith(_ACCEL) and len(key) > len(_ACCEL):
+        return key, value
+    raise InvalidInput(
+        f"Group {position}: key '{key}' must begin with 'resources:', 'trait:' or 'accel:'."
+    )
