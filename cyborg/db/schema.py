@@ -1,0 +1,53 @@
+"""The schema's version: bringing it up to date, and asking for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+
+def alembic_config(connection: sa.Connection | None = None) -> Config:
+    """Return alembic's configuration for our migrations."""
+    config = Config()
+    # Alembic interpolates: a path with a per cent sign must be escaped.
+    location = str(Path(__file__).parent / "migrations").replace("%", "%%")
+    config.set_main_option("script_location", location)
+    config.attributes["connection"] = connection
+    return config
+
+
+def head() -> str:
+    """Return the newest version that this code knows."""
+    newest = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    assert newest is not None
+    return newest
+
+
+def version(connection: sa.Connection) -> str | None:
+    """Return the version that the database is at, None if it is empty."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def upgrade(engine: sa.Engine, revision: str = "head") -> None:
+    """Bring the database to a version. Again is without effect.
+
+    :raises alembic.util.CommandError: there is no such version.
+    """
+    with engine.connect() as connection:
+        command.upgrade(alembic_config(connection), revision)
+        connection.commit()
+
+
+def stamp(engine: sa.Engine, revision: str) -> None:
+    """Record a version without running anything.
+
+    :raises alembic.util.CommandError: there is no such version.
+    """
+    with engine.connect() as connection:
+        command.stamp(alembic_config(connection), revision)
+        connection.commit()
