@@ -1,0 +1,1 @@
+"""Messages between the processes: the transport, and a typed client of each side."""

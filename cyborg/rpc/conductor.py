@@ -1,0 +1,117 @@
+"""The conductor as the API and the agents see it. Every call may raise ``RemoteError``
+(the conductor's refusal, with code and status) or ``ServiceUnavailable``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cyborg.domain.inventory import Snapshot
+from cyborg.domain.model import AcceleratorRequest, Attribute, DeviceProfile, DeviceStatus
+from cyborg.rpc.transport import CONDUCTOR_TOPIC, Caller
+from cyborg.rpc.wire import from_wire
+
+
+class ConductorClient:
+    """One method a use case; one message each."""
+
+    def __init__(self, transport: Any, timeout: Callable[[], float]) -> None:
+        self._caller = Caller(transport, CONDUCTOR_TOPIC)
+        self._timeout = timeout
+        self.connect = self._caller.connect
+
+    def create_accelerator_requests(
+        self, device_profile_name: str, project_id: str | None
+    ) -> list[AcceleratorRequest]:
+        """Make one ARQ for each unit of each group of the profile, all or none."""
+        made = self._call(
+            "create_accelerator_requests",
+            device_profile_name=device_profile_name,
+            project_id=project_id,
+        )
+        return from_wire(list[AcceleratorRequest], made)
+
+    def bind(
+        self,
+        bindings: Mapping[str, Mapping[str, str]],
+        *,
+        owner_project_id: str | None,
+        by_service: bool,
+    ) -> None:
+        """Bind ARQs, all or none; again with the same values is a success without effect.
+
+        :param bindings: ARQ uuid to ``hostname``, ``device_rp_uuid``, ``instance_uuid``.
+        :param owner_project_id: whose the instance is, unless that is remembered.
+        :param by_service: a service asked, on its token.
+        """
+        self._call(
+            "bind",
+            bindings={uuid: dict(binding) for uuid, binding in bindings.items()},
+            owner_project_id=owner_project_id,
+            by_service=by_service,
+        )
+
+    def unbind(self, uuids: Sequence[str]) -> None:
+        """Unbind ARQs, all or none. An ARQ that holds nothing stays as it is."""
+        self._call("unbind", uuids=list(uuids))
+
+    def delete_accelerator_requests(self, uuids: Sequence[str]) -> list[str]:
+        """Delete those that exist; return the uuids of those that do not."""
+        return list(self._call("delete_accelerator_requests", uuids=list(uuids)))
+
+    def delete_accelerator_requests_of(self, instance_uuid: str) -> None:
+        """Delete every ARQ of an instance. None is a success."""
+        self._call("delete_accelerator_requests_of", instance_uuid=instance_uuid)
+
+    def create_device_profile(
+        self,
+        *,
+        name: object,
+        groups: object,
+        description: str | None,
+        uuid: str | None,
+    ) -> DeviceProfile:
+        """Check and store a profile; without a uuid it gets one."""
+        made = self._call(
+            "create_device_profile",
+            name=name,
+            groups=groups,
+            description=description,
+            uuid=uuid,
+        )
+        return from_wire(DeviceProfile, made)
+
+    def delete_device_profiles(self, uuids: Sequence[str]) -> None:
+        """Delete profiles, all or none; refused while ARQs use one of them."""
+        self._call("delete_device_profiles", uuids=list(uuids))
+
+    def set_device_status(self, uuid: str, status: DeviceStatus) -> None:
+        """Enable or disable a device. After the answer no new bind takes a disabled one."""
+        self._call("set_device_status", uuid=uuid, status=status.value)
+
+    def create_attribute(self, deployable: int | str, key: str, value: str) -> Attribute:
+        """Store an attribute of a deployable, given by its id or uuid."""
+        made = self._call("create_attribute", deployable=deployable, key=key, value=value)
+        return from_wire(Attribute, made)
+
+    def delete_attribute(self, uuid: str) -> None:
+        """Delete an attribute."""
+        self._call("delete_attribute", uuid=uuid)
+
+    def heartbeat(self, host: str, digest: str) -> bool:
+        """Say that a host lives; return False when its whole report is wanted."""
+        return bool(self._call("heartbeat", host=host, digest=digest))
+
+    def report(self, host: str, snapshot: Snapshot) -> None:
+        """Apply what a host found. What breaks the schema is refused and changes nothing."""
+        self._call("report", host=host, snapshot=snapshot.to_wire())
+
+    def finish_job(self, uuid: str, generation: int, error: str | None) -> None:
+        """Report how a job ended: ``error`` is None, or says why it failed.
+
+        An answer to an attempt that is not the newest has no effect.
+        """
+        self._call("finish_job", uuid=uuid, generation=generation, error=error)
+
+    def _call(self, method: str, **arguments: Any) -> Any:
+        return self._caller.call(method, timeout=self._timeout(), **arguments)
