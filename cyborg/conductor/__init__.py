@@ -1,0 +1,1 @@
+"""The conductor: the only writer of the database. One module a use case."""

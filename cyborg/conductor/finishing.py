@@ -1,0 +1,187 @@
+"""How jobs end: by an agent's answer, or by their deadline; and taking over lost ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from oslo_log import log
+
+from cyborg.conductor import jobs
+from cyborg.conductor.environment import Environment
+from cyborg.conductor.releasing import UNBOUND_VALUES
+from cyborg.db import attach_handles
+from cyborg.db import jobs as job_rows
+from cyborg.db.accelerator_requests import (
+    LockedRequest,
+    change_state,
+    delete_requests,
+    lock_request,
+)
+from cyborg.db.outbox import insert_events
+from cyborg.domain.model import EventState, EventStatus, Job, JobKind
+from cyborg.domain.states import ArqState, may_become
+
+LOG = log.getLogger(__name__)
+
+#: Seconds until a failed attempt is followed by the next one, times the failures so far.
+BACK_OFF = 1.0
+
+#: What an agent may tell of a failure is stored no longer than this.
+_REASON_LENGTH = 2000
+
+
+End = Callable[[sa.Connection, Job, LockedRequest], None]
+
+
+def finish(env: Environment, uuid: str, generation: int, error: str | None) -> None:
+    """Take an agent's answer. One that is not about the newest attempt has no effect."""
+
+    def end(connection: sa.Connection, job: Job, arq: LockedRequest) -> None:
+        if error is None:
+            _succeeded(env, connection, job, arq)
+        else:
+            _failed(env, connection, job, arq, error[:_REASON_LENGTH])
+
+    if not _end(env, uuid, generation, end):
+        LOG.info("late answer ignored job=%s generation=%s", uuid, generation)
+
+
+def sweep(env: Environment) -> int:
+    """End what is past its deadline, send again what nobody answered; return how many."""
+
+    def too_late(connection: sa.Connection, job: Job, arq: LockedRequest) -> None:
+        _bind_failed(env, connection, job, arq, "The device was not ready in time.")
+
+    def claim(connection: sa.Connection) -> list[Job]:
+        lease = env.conf.conductor.job_lease
+        return job_rows.claim_due(connection, lease=lease, limit=jobs.BATCH)
+
+    with env.database.reader() as connection:
+        expired = job_rows.expired(connection, jobs.BATCH)
+    for job in expired:
+        _end(env, job.uuid, job.generation, too_late)
+    due = env.database.run(claim)
+    for job in due:
+        LOG.info("job sent again job=%s kind=%s host=%s", job.uuid, job.kind, job.host)
+    jobs.dispatch(env, due)
+    return len(expired) + len(due)
+
+
+def _end(env: Environment, uuid: str, generation: int, end: End) -> bool:
+    """Run ``end`` with the job and its ARQ locked; return False if they have moved on."""
+
+    def work(connection: sa.Connection) -> bool:
+        arq_id = job_rows.owner_of(connection, uuid, generation)
+        # In the order in which unbind and delete take them: no deadlock.
+        arq = None if arq_id is None else lock_request(connection, arq_id)
+        job = job_rows.lock_job(connection, uuid, generation)
+        if arq is None or job is None:
+            return False
+        end(connection, job, arq)
+        return True
+
+    return env.database.run(work)
+
+
+def _succeeded(env: Environment, connection: sa.Connection, job: Job, arq: LockedRequest) -> None:
+    job_rows.delete_job(connection, job.id)
+    if job.kind is JobKind.PREPARE:
+        now = env.clock()
+        change_state(connection, {arq.id: arq.generation}, ArqState.BOUND, now, bound_at=now)
+        _tell(env, connection, arq, EventStatus.COMPLETED)
+    else:
+        attach_handles.free_released(connection, job.attach_handle_id, arq.id, env.clock())
+        _released(env, connection, arq)
+    LOG.info("job done job=%s kind=%s arq=%s host=%s", job.uuid, job.kind, arq.uuid, job.host)
+
+
+def _failed(
+    env: Environment, connection: sa.Connection, job: Job, arq: LockedRequest, error: str
+) -> None:
+    LOG.warning(
+        "job failed job=%s kind=%s host=%s failures=%s: %s",
+        job.uuid,
+        job.kind,
+        job.host,
+        job.failures + 1,
+        error,
+    )
+    conductor = env.conf.conductor
+    prepare = job.kind is JobKind.PREPARE
+    allowed = conductor.prepare_attempts if prepare else conductor.release_attempts
+    if job.failures + 1 < allowed:
+        seconds = BACK_OFF * (job.failures + 1)
+        job_rows.postpone(connection, job.id, seconds=seconds, error=error, now=env.clock())
+    elif prepare:
+        _bind_failed(env, connection, job, arq, error)
+    else:
+        _release_failed(env, connection, job, arq, error)
+
+
+def _bind_failed(
+    env: Environment, connection: sa.Connection, job: Job, arq: LockedRequest, reason: str
+) -> None:
+    """End a bind that did not work. The ARQ keeps its handle, which may be half prepared,
+    until it is unbound or deleted: that releases it."""
+    job_rows.delete_job(connection, job.id)
+    change_state(
+        connection,
+        {arq.id: arq.generation},
+        ArqState.BIND_FAILED,
+        env.clock(),
+        state_reason=reason,
+    )
+    _tell(env, connection, arq, EventStatus.FAILED)
+    LOG.error("bind failed arq=%s host=%s: %s", arq.uuid, job.host, reason)
+
+
+def _release_failed(
+    env: Environment, connection: sa.Connection, job: Job, arq: LockedRequest, reason: str
+) -> None:
+    job_rows.delete_job(connection, job.id)
+    now = env.clock()
+    if arq.state is ArqState.DELETING:
+        attach_handles.quarantine(connection, job.attach_handle_id, arq.id, reason, now)
+        delete_requests(connection, [arq.id])
+        LOG.error(
+            "handle quarantined handle=%s host=%s arq=%s: %s",
+            job.payload["handle_uuid"],
+            job.host,
+            arq.uuid,
+            reason,
+        )
+        return
+    # An unbind that failed: the ARQ keeps its instance and its handle.
+    failed = {ArqState.BIND_STARTED: ArqState.BIND_FAILED}.get(arq.state, ArqState.UNBIND_FAILED)
+    target = failed if may_become(arq.state, failed) else arq.state
+    if target is not arq.state:
+        change_state(connection, {arq.id: arq.generation}, target, now, state_reason=reason)
+    LOG.error("unbind failed arq=%s host=%s: %s", arq.uuid, job.host, reason)
+
+
+def _released(env: Environment, connection: sa.Connection, arq: LockedRequest) -> None:
+    if arq.state is ArqState.DELETING:
+        delete_requests(connection, [arq.id])
+    else:
+        change_state(
+            connection,
+            {arq.id: arq.generation},
+            ArqState.UNBOUND,
+            env.clock(),
+            **UNBOUND_VALUES,
+        )
+
+
+def _tell(
+    env: Environment, connection: sa.Connection, arq: LockedRequest, status: EventStatus
+) -> None:
+    assert arq.instance_uuid is not None
+    insert_events(
+        connection,
+        {arq.id: arq.uuid},
+        instance_uuid=arq.instance_uuid,
+        status=status,
+        state=EventState.NOT_SENT,
+        now=env.clock(),
+    )

@@ -1,0 +1,70 @@
+"""A database of each kind, migrated once and emptied before each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cyborg.conductor.environment import Environment
+from cyborg.db import schema
+from cyborg.db.database import Database
+from cyborg.db.tables import metadata
+from cyborg.domain import clock
+from cyborg.tests.helpers import RecordingAgents, make_conf
+
+KINDS = ("sqlite", "mariadb", "postgresql")
+
+_migrated: dict[str, str] = {}
+
+
+def _database_url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
+    if kind == "sqlite":
+        return f"sqlite:///{folder}/cyborg.sqlite"
+    url: str = request.getfixturevalue(kind).create_database()
+    return url
+
+
+@pytest.fixture(params=KINDS)
+def database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """The URL of a database with our schema and no rows, on each kind of server."""
+    kind = request.param
+    if kind not in _migrated:
+        url = _database_url(kind, request, tmp_path_factory.mktemp(kind))
+        database = Database(make_conf(url))
+        schema.upgrade(database.engine)
+        database.dispose()
+        _migrated[kind] = url
+    return _migrated[kind]
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """The same, opened, and emptied."""
+    database = Database(make_conf(database_url))
+    with database.engine.begin() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def agents() -> RecordingAgents:
+    """Agents that keep what they are sent."""
+    return RecordingAgents()
+
+
+@pytest.fixture
+def env(database: Database, agents: RecordingAgents) -> Environment:
+    """What use cases of the conductor work with."""
+    return Environment(
+        conf=database._conf,
+        database=database,
+        agents=agents,
+        clock=clock.utcnow,
+        new_uuid=clock.new_uuid,
+    )

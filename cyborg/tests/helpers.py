@@ -1,0 +1,120 @@
+"""What many tests need: configuration, statement counts, inventories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_config import cfg
+
+from cyborg.conductor import catalogue, inventory
+from cyborg.conductor.environment import Environment
+from cyborg.conf import opts
+from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport, Snapshot
+from cyborg.rpc.agent import Work
+
+HOST = "compute-1"
+
+_NOT_COUNTED = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "SET SESSION")
+
+
+def make_conf(connection: str, **groups: dict[str, Any]) -> cfg.ConfigOpts:
+    """Return a private configuration on this database, with overrides by group."""
+    conf = cfg.ConfigOpts()
+    opts.register(conf)
+    conf([], project="cyborg", default_config_files=[], default_config_dirs=[])
+    conf.set_override("connection", connection, group="database")
+    for group, values in groups.items():
+        for name, value in values.items():
+            conf.set_override(name, value, group=None if group == "DEFAULT" else group)
+    return conf
+
+
+@contextmanager
+def counted_statements(engine: sa.Engine) -> Iterator[list[str]]:
+    """Collect the statements that run meanwhile, transaction control left out."""
+    statements: list[str] = []
+
+    def note(
+        connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+    ) -> None:
+        if not statement.lstrip().upper().startswith(_NOT_COUNTED):
+            # Several sets of parameters are as many statements on the wire.
+            statements.extend([statement] * (len(parameters) if many else 1))
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def handles(count: int, bus: str = "0c") -> tuple[HandleReport, ...]:
+    """Return so many distinct handles."""
+    return tuple(
+        HandleReport(
+            "TEST_PCI",
+            {"domain": "0000", "bus": bus, "device": str(n // 8), "function": str(n % 8)},
+        )
+        for n in range(1, count + 1)
+    )
+
+
+def deployable(name: str, count: int = 16, **values: Any) -> DeployableReport:
+    """Return a deployable of class FPGA with ``count`` handles."""
+    values = {
+        "resource_class": "FPGA",
+        "num_accelerators": count,
+        "driver_name": "fake",
+        "traits": ("CUSTOM_FAKE_DEVICE",),
+        "handles": handles(count),
+        **values,
+    }
+    return DeployableReport(name=name, **values)
+
+
+def device(identity: str, *parts: DeployableReport, **values: Any) -> DeviceReport:
+    """Return a device."""
+    values = {
+        "driver": "fake_driver",
+        "type": "FPGA",
+        "vendor": "0xABCD",
+        "model": "model",
+        "control_path": {"bus": "0c"},
+        **values,
+    }
+    return DeviceReport(identity=identity, deployables=parts, **values)
+
+
+@dataclass
+class RecordingAgents:
+    """The agents, at the border of the conductor: keeps what they were sent."""
+
+    sent: list[tuple[str, Work]] = field(default_factory=list)
+    error: Exception | None = None
+
+    def start(self, host: str, work: Work) -> None:
+        """Keep the work, or fail as told."""
+        if self.error is not None:
+            raise self.error
+        self.sent.append((host, work))
+
+
+def report(env: Environment, *devices: DeviceReport, host: str = HOST) -> None:
+    """Report these devices as all that a host has."""
+    inventory.report(env, host, Snapshot(devices=devices).to_wire())
+
+
+def profile(env: Environment, name: str = "one", *groups: dict[str, str]) -> str:
+    """Make a device profile of these groups, one FPGA by default; return its name."""
+    catalogue.create_device_profile(
+        env,
+        name=name,
+        groups=list(groups) or [{"resources:FPGA": "1"}],
+        description=None,
+        uuid=None,
+    )
+    return name
