@@ -38,9 +38,12 @@ _ENGINE_OPTIONS = (
 
 _UNAVAILABLE = (
     db_exception.DBConnectionError,
+    db_exception.DBNonExistentDatabase,
     db_exception.DBDeadlock,
     sa.exc.TimeoutError,
     sa.exc.InterfaceError,
+    # What fails while connecting does not pass through oslo.db's filter.
+    sa.exc.OperationalError,
 )
 
 T = TypeVar("T")

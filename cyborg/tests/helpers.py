@@ -38,9 +38,8 @@ def counted_statements(engine: sa.Engine) -> Iterator[list[str]]:
     """Collect the statements that run meanwhile, transaction control left out."""
     statements: list[str] = []
 
-    def note(
-        connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
-    ) -> None:
+    def note(*event: Any) -> None:
+        _connection, _cursor, statement, parameters, _context, many = event
         if not statement.lstrip().upper().startswith(_NOT_COUNTED):
             # Several sets of parameters are as many statements on the wire.
             statements.extend([statement] * (len(parameters) if many else 1))

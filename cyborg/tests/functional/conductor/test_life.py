@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from cyborg.conductor import binding, catalogue, creating, finishing, releasing
 from cyborg.conductor.environment import Environment
 from cyborg.db.accelerator_requests import list_requests
+from cyborg.db.devices import list_devices
 from cyborg.db.tables import (
     accelerator_requests,
     attach_handles,
@@ -240,8 +241,6 @@ def test_handles_of_several_deployables_in_one_bind(env: Environment) -> None:
 
 
 def test_a_disabled_device_takes_no_new_bind(ready: Environment) -> None:
-    from cyborg.db.devices import list_devices
-
     one, two = make(ready)[0], make(ready)[0]
     bind(ready, one, instance=new_uuid())
     with ready.database.reader() as connection:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from cyborg.conductor import binding, creating, releasing
+from cyborg.conductor import binding, creating, inventory, releasing
 from cyborg.conductor.environment import Environment
 from cyborg.db.accelerator_requests import insert_requests, list_requests
 from cyborg.db.device_profiles import list_profiles
 from cyborg.domain.clock import new_uuid, provider_uuid
+from cyborg.domain.inventory import Snapshot
 from cyborg.tests.helpers import HOST, counted_statements, deployable, device, profile, report
 
 NAME = f"{HOST}_FakeDevice"
@@ -101,9 +102,6 @@ def test_eight_arqs_cost_hardly_more_than_one(ready: Environment) -> None:
 
 
 def test_a_heartbeat_is_one_statement(ready: Environment) -> None:
-    from cyborg.conductor import inventory
-    from cyborg.domain.inventory import Snapshot
-
     snapshot = Snapshot(devices=(device("card", deployable(NAME, 16)),))
     with counted_statements(ready.database.engine) as statements:
         assert inventory.heartbeat(ready, HOST, snapshot.digest())

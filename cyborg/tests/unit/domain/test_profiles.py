@@ -1,0 +1,108 @@
+"""Rules for device profiles."""
+
+from __future__ import annotations
+
+import pytest
+
+from cyborg.domain.errors import InvalidInput
+from cyborg.domain.profiles import (
+    MAX_UNITS,
+    check_name,
+    needs_known_classes,
+    needs_programming,
+    parse_groups,
+    units,
+)
+
+
+@pytest.mark.parametrize("name", ["a", "fpga-1_X", "x" * 255])
+def test_good_names(name: str) -> None:
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256, "a b", "a%", "ä", "😀", "a\n", "a/b", None, 7, []])
+def test_bad_names(name: object) -> None:
+    with pytest.raises(InvalidInput):
+        check_name(name)
+
+
+def test_groups_are_stored_flat_as_strings_and_in_order() -> None:
+    groups = parse_groups(
+        [
+            {"resources: FPGA ": 2, "trait:CUSTOM_A": "required", "accel:key": " v "},
+            {"resources:CUSTOM_X": "01"},
+        ]
+    )
+    assert groups == (
+        {"resources:FPGA": "2", "trait:CUSTOM_A": "required", "accel:key": "v"},
+        {"resources:CUSTOM_X": "1"},
+    )
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        None,
+        "text",
+        {},
+        [],
+        [[]],
+        [{}],
+        [None],
+        [{"resources:FPGA": None}],
+        [{"resources:FPGA": True}],
+        [{"resources:FPGA": []}],
+        [{"resources:FPGA": "0"}],
+        [{"resources:FPGA": "-1"}],
+        [{"resources:FPGA": "1.7"}],
+        [{"resources:FPGA": 1.7}],
+        [{"resources:FPGA": "one"}],
+        [{"resources:FPGA": "9" * 40}],
+        [{"resources:FPGA": "١"}],  # noqa: RUF001 -- a digit, but not one of ours
+        [{"resources:FPGA": str(MAX_UNITS + 1)}],
+        [{"resources:FPGA": str(MAX_UNITS)}, {"resources:FPGA": "1"}],
+        [{"resources:PCI_DEVICE": "1"}],
+        [{"resources:VCPU": "1"}],
+        [{"resources:CUSTOM_": "1"}],
+        [{"resources:CUSTOM_lower": "1"}],
+        [{"resources:": "1"}],
+        [{"resources:FPGA": "1", "resources: FPGA": "1"}],
+        [{"trait:HW_CPU_X86_VMX": "required"}],
+        [{"trait:CUSTOM_A": "wanted"}],
+        [{"trait:CUSTOM_A-B": "required"}],
+        [{"accel:": "x"}],
+        [{"resource:FPGA": "1"}],
+        [{"": "1"}],
+    ],
+    ids=repr,
+)
+def test_bad_groups(groups: object) -> None:
+    with pytest.raises(InvalidInput):
+        parse_groups(groups)
+
+
+@pytest.mark.parametrize(
+    ("group", "known", "count"),
+    [
+        ({"resources:FPGA": "3"}, (), 3),
+        ({"resources:FPGA": "1", "resources:PGPU": "2"}, (), 3),
+        ({"resources:CUSTOM_X": "2"}, (), 2),
+        ({"resources:CUSTOM_MEMORY": "4", "resources:FPGA": "1"}, (), 1),
+        ({"resources:CUSTOM_MEMORY": "4", "resources:FPGA": "1"}, {"CUSTOM_MEMORY"}, 5),
+        ({"trait:CUSTOM_A": "required"}, (), 0),
+    ],
+)
+def test_units(group: dict[str, str], known: set[str], count: int) -> None:
+    assert units(group, known) == count
+
+
+def test_only_several_classes_depend_on_what_the_cloud_has() -> None:
+    assert not needs_known_classes([{"resources:CUSTOM_X": "1"}])
+    assert not needs_known_classes([{"resources:FPGA": "1", "resources:PGPU": "1"}])
+    assert needs_known_classes([{"resources:FPGA": "1", "resources:CUSTOM_X": "1"}])
+
+
+def test_what_needs_programming() -> None:
+    assert needs_programming({"accel:bitstream_id": "x"})
+    assert needs_programming({"accel:function_id": "x"})
+    assert not needs_programming({"accel:other": "x", "resources:FPGA": "1"})
