@@ -1,0 +1,118 @@
+"""pytest fixtures for the private servers, and what happens where one is not installed.
+
+``mariadb``, ``postgresql`` and ``rabbitmq`` are the servers, each started on first use and once in
+a pytest process; ``mariadb_url``, ``postgresql_url`` and ``rabbit_url`` are a fresh database or
+virtual host for one test. A test that asks for a server that is not installed is skipped, and the
+last lines of the run say so; with CI set to a true value it fails.
+"""
+
+import os
+from collections.abc import Generator, Iterator
+from typing import TypeVar
+
+import pytest
+
+from cyborg.tests.servers.base import Server
+from cyborg.tests.servers.databases import DatabaseServer
+from cyborg.tests.servers.mariadb import MariaDB
+from cyborg.tests.servers.postgresql import PostgreSQL
+from cyborg.tests.servers.rabbitmq import RabbitMQ
+
+KINDS: tuple[type[Server], ...] = (MariaDB, PostgreSQL, RabbitMQ)
+TRUE = {"1", "true", "yes"}
+
+S = TypeVar("S", bound=Server)
+
+
+def require(kind: type[Server]) -> None:
+    """Skip the running test when the server is not installed, or fail it when CI is set."""
+    missing = kind.missing()
+    if not missing:
+        return
+    reason = f"{_opening(kind)}{missing[0]}): run 'make deps'"
+    if os.environ.get("CI", "").lower() in TRUE:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def _opening(kind: type[Server]) -> str:
+    return f"no {kind.title} ("
+
+
+def _started(kind: type[S]) -> Iterator[S]:
+    require(kind)
+    with kind() as server:
+        yield server
+
+
+def _database(server: DatabaseServer) -> Iterator[str]:
+    # start() also mends what a test did that paused or killed the server and then failed.
+    server.start()
+    url = server.create_database()
+    yield url
+    server.start()
+    server.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A private MariaDB server."""
+    yield from _started(MariaDB)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A private PostgreSQL server."""
+    yield from _started(PostgreSQL)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """A private RabbitMQ server."""
+    yield from _started(RabbitMQ)
+
+
+@pytest.fixture
+def mariadb_url(mariadb: MariaDB) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty MariaDB database."""
+    yield from _database(mariadb)
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty PostgreSQL database."""
+    yield from _database(postgresql)
+
+
+@pytest.fixture
+def rabbit_url(rabbitmq: RabbitMQ) -> Iterator[str]:
+    """The transport URL of an empty RabbitMQ virtual host."""
+    rabbitmq.start()
+    url = rabbitmq.create_vhost()
+    yield url
+    rabbitmq.start()
+    rabbitmq.delete_vhost(url)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """Say last, below pytest's own summary, which servers were missing and what that skipped."""
+    result = yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if isinstance(reporter, pytest.TerminalReporter):
+        for line in missing_lines(reporter.stats.get("skipped", [])):
+            reporter.write_line(line, yellow=True)
+    return result
+
+
+def missing_lines(skipped: list[pytest.TestReport]) -> list[str]:
+    """Return a line for each server that was missing, from the reports of the skipped tests."""
+    reasons = [report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)]
+    lines = []
+    for kind in KINDS:
+        if count := sum(_opening(kind) in reason for reason in reasons):
+            tests = "1 test was" if count == 1 else f"{count} tests were"
+            lines.append(
+                f"No {kind.title} found: {tests} skipped; 'make deps' installs what is needed."
+            )
+    return lines
