@@ -1,0 +1,1 @@
+"""The process on each compute host: it reports devices and works on them."""

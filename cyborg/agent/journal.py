@@ -1,0 +1,168 @@
+"""What the agent has begun and finished, on disk, so that a restart forgets nothing.
+
+One JSON file a job. A file is replaced as a whole, never changed, so that one which is
+there is complete; one that cannot be understood is as good as none, because what drivers
+do can be done again.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import json
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import cattrs
+from oslo_log import log
+
+from cyborg.domain.clock import Clock
+from cyborg.domain.errors import CyborgError
+from cyborg.rpc.agent import Work
+from cyborg.rpc.wire import from_wire, to_wire
+
+LOG = log.getLogger(__name__)
+
+VERSION = 1
+KEPT_FOR = datetime.timedelta(days=1)
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class JournalError(CyborgError):
+    """The journal cannot be written, so nothing may be begun."""
+
+    code = "cyborg.journal"
+
+
+class Phase(enum.StrEnum):
+    """How far a piece of work has come."""
+
+    STARTED = "started"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The newest piece of work of a job."""
+
+    version: int
+    #: Of the host when it was written: what was made ready before a reboot is not any more.
+    boot_id: str
+    phase: Phase
+    work: Work
+    #: Only of what is finished: None, or why it failed.
+    error: str | None
+
+
+def read_boot_id() -> str:
+    """Return what is different after each boot of this host, or nothing where it is unknown."""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+class Journal:
+    """The files. Safe for several threads, as long as each job is one thread's at a time."""
+
+    def __init__(self, directory: Path, clock: Clock, boot_id: str) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._boot_id = boot_id
+
+    def start(self, work: Work) -> None:
+        """Record that hardware is about to be touched; after the return that is durable.
+
+        :raises JournalError: it could not be recorded. What was recorded before still is.
+        """
+        self._write(Entry(VERSION, self._boot_id, Phase.STARTED, work, None))
+
+    def finish(self, work: Work, error: str | None) -> None:
+        """Record how it ended.
+
+        :raises JournalError: it could not be recorded: it still counts as started.
+        """
+        self._write(Entry(VERSION, self._boot_id, Phase.FINISHED, work, error))
+
+    def get(self, job_uuid: str) -> Entry | None:
+        """Return what is known of a job.
+
+        :raises ValueError: that is no uuid.
+        """
+        path = self._path(job_uuid)
+        try:
+            entry = from_wire(Entry, json.loads(path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError, cattrs.BaseValidationError) as error:
+            LOG.warning("journal entry ignored file=%s reason=%s", path, _reason(error))
+            return None
+        if entry.version != VERSION or entry.work.job_uuid != job_uuid:
+            LOG.warning("journal entry ignored file=%s version=%s", path, entry.version)
+            return None
+        return entry
+
+    def is_of_this_boot(self, entry: Entry) -> bool:
+        """Return whether the host has not been rebooted since the entry was written."""
+        return entry.boot_id == self._boot_id
+
+    def purge(self) -> None:
+        """Delete what was written more than a day ago, whatever it is.
+
+        The conductor has long forgotten such a job, or will ask for it again.
+        """
+        oldest = (self._clock() - KEPT_FOR).timestamp()
+        try:
+            files = list(os.scandir(self._directory))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            LOG.warning("journal not purged directory=%s reason=%s", self._directory, error)
+            return
+        for file in files:
+            try:
+                if file.stat(follow_symlinks=False).st_mtime < oldest:
+                    os.unlink(file.path)
+            except OSError as error:
+                LOG.warning("journal entry not purged file=%s reason=%s", file.path, error)
+
+    def _path(self, job_uuid: str) -> Path:
+        # What comes in a message must not name a file elsewhere.
+        return self._directory / f"{uuid.UUID(job_uuid)}.json"
+
+    def _write(self, entry: Entry) -> None:
+        path = self._path(entry.work.job_uuid)
+        temporary = path.with_suffix(".new")
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write_durably(temporary, json.dumps(to_wire(entry)).encode())
+            os.replace(temporary, path)
+            _sync(self._directory)
+        except OSError as error:
+            raise JournalError(f"The agent's journal cannot be written: {error}") from error
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    try:
+        with path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _sync(directory: Path) -> None:
+    """Make a rename durable: it is the directory's content, not the file's."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -1,0 +1,100 @@
+"""Keeps the conductor's record of this host's devices true."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from oslo_log import log
+
+from cyborg.domain.errors import RemoteError, ServiceUnavailable
+from cyborg.domain.inventory import Snapshot
+
+LOG = log.getLogger(__name__)
+
+
+#: Seconds until a failed report is tried again; doubled at each further failure.
+FIRST_DELAY = 1.0
+
+
+class Inventory(Protocol):
+    """The part of :class:`cyborg.rpc.conductor.ConductorClient` that reports need."""
+
+    def heartbeat(self, host: str, digest: str) -> bool:
+        """Say that the host lives; return False when its whole report is wanted."""
+
+    def report(self, host: str, snapshot: Snapshot) -> None:
+        """Apply what the host found."""
+
+
+class Reporter:
+    """Scans the host again and again, and reports what changed.
+
+    :meth:`run` is a thread's; :meth:`wake` and :meth:`stop` are for all others.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        scan: Callable[[], Snapshot],
+        conductor: Inventory,
+        interval: Callable[[], float],
+    ) -> None:
+        self._host = host
+        self._scan = scan
+        self._conductor = conductor
+        self._interval = interval
+        self._wake = threading.Event()
+        self._stopping = False
+        self._failures = 0
+        self._reported: str | None = None
+
+    def run(self) -> None:
+        """Report until :meth:`stop`, every interval; sooner after a failure or a wake."""
+        while not self._stopping:
+            try:
+                succeeded = self.tick()
+            except Exception:  # the loop must outlive whatever is wrong with one report
+                LOG.exception("report failed host=%s", self._host)
+                succeeded = False
+            self._wake.wait(self.delay(succeeded))
+            self._wake.clear()
+
+    def wake(self) -> None:
+        """Scan now rather than at the end of the interval."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End :meth:`run` after the scan it is in, if it is in one."""
+        self._stopping = True
+        self._wake.set()
+
+    def tick(self) -> bool:
+        """Scan once and report once; return False if the conductor did not take it."""
+        snapshot = self._scan()
+        digest = snapshot.digest()
+        try:
+            if not self._conductor.heartbeat(self._host, digest):
+                self._conductor.report(self._host, snapshot)
+        except (ServiceUnavailable, RemoteError) as error:
+            LOG.warning("report not taken host=%s reason=%s", self._host, error)
+            return False
+        if digest != self._reported:
+            self._reported = digest
+            LOG.info(
+                "inventory reported host=%s devices=%d failed_drivers=%s",
+                self._host,
+                len(snapshot.devices),
+                ",".join(snapshot.failed_drivers) or "none",
+            )
+        return True
+
+    def delay(self, succeeded: bool) -> float:
+        """Return the seconds until the next scan: 1, 2, 4 … after failures in a row."""
+        interval = self._interval()
+        if succeeded:
+            self._failures = 0
+            return interval
+        self._failures += 1
+        return min(interval, FIRST_DELAY * 2.0 ** min(self._failures - 1, 30))

@@ -1,0 +1,156 @@
+"""The agent as a whole: its threads, and how they begin and end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log
+
+from cyborg.agent.endpoint import AgentEndpoint
+from cyborg.agent.executor import Executor
+from cyborg.agent.identity import provider_name
+from cyborg.agent.journal import Journal, read_boot_id
+from cyborg.agent.report import Reporter
+from cyborg.agent.scan import Scanner
+from cyborg.domain.clock import utcnow
+from cyborg.domain.inventory import Snapshot
+from cyborg.drivers.base import Driver, DriverEnvironment
+from cyborg.drivers.fake import FakeDriver
+from cyborg.drivers.loader import load_drivers
+from cyborg.rpc.conductor import ConductorClient
+from cyborg.rpc.transport import AGENT_TOPIC, PING_TIMEOUT, get_server
+
+LOG = log.getLogger(__name__)
+
+#: Seconds that a report which is under way may take to end when the agent stops.
+REPORT_PATIENCE = 1.0
+
+
+class AgentService:
+    """One agent. Start it once, stop it once; it needs no thread of the caller's."""
+
+    def __init__(self, conf: cfg.ConfigOpts, transport: Any, *, standalone: bool = False) -> None:
+        """Make an agent that does nothing yet.
+
+        :param standalone: this is a process for a first look, where fake devices are right.
+        """
+        self._conf = conf
+        self._transport = transport
+        self._standalone = standalone
+        self._stopping = threading.Event()
+        self._server: _Server | None = None
+        self._executor: Executor | None = None
+        self._reporter: Reporter | None = None
+        self._report_loop: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to report and to take work; returns at once, the queue may be there later.
+
+        May wait for a name server.
+
+        :raises ConfigurationError: a driver is unknown or cannot be loaded.
+        """
+        host = provider_name(self._conf)
+        drivers = load_drivers(DriverEnvironment(self._conf, host, time.sleep))
+        self._warn_of(drivers)
+        conductor = ConductorClient(self._transport, lambda: float(self._conf.agent.rpc_timeout))
+        directory = Path(self._conf.state_path) / "agent" / "journal"
+        journal = Journal(directory, utcnow, read_boot_id())
+        self._executor = Executor(
+            {driver.name: driver for driver in drivers}, journal, conductor, self._stopping.wait
+        )
+        self._reporter = self._make_reporter(host, drivers, conductor, journal)
+        self._server = _Server(self._transport, host, AgentEndpoint(self._executor.submit))
+        conductor.connect()
+        self._server.start()
+        self._report_loop = threading.Thread(
+            target=self._report, args=(conductor, self._reporter), name="report", daemon=True
+        )
+        self._report_loop.start()
+        LOG.info("agent started host=%s", host)
+
+    def stop(self, timeout: float) -> None:
+        """Take no more work, and let what runs end within about ``timeout`` seconds.
+
+        What does not end in time is left to threads that end with the process; the
+        conductor asks for it again.
+        """
+        deadline = time.monotonic() + timeout
+        if self._server is None or self._executor is None or self._reporter is None:
+            return
+        self._reporter.stop()
+        self._server.begin_stop()
+        drained = self._executor.drain(timeout)
+        self._stopping.set()
+        self._server.join(deadline - time.monotonic())
+        if self._report_loop is not None:
+            # A report that a dead conductor does not answer is not worth waiting for.
+            self._report_loop.join(REPORT_PATIENCE)
+        LOG.info("agent stopped drained=%s", drained)
+
+    def reload(self) -> None:
+        """Act on changed options now: drivers read theirs in the scan that this begins."""
+        if self._reporter is not None:
+            self._reporter.wake()
+
+    def _report(self, conductor: ConductorClient, reporter: Reporter) -> None:
+        # Where the queue is there, the first report need not fail.
+        conductor.wait_until_reached(2 * PING_TIMEOUT)
+        reporter.run()
+
+    def _make_reporter(
+        self,
+        host: str,
+        drivers: Sequence[Driver],
+        conductor: ConductorClient,
+        journal: Journal,
+    ) -> Reporter:
+        scanner = Scanner(drivers)
+
+        def scan() -> Snapshot:
+            journal.purge()
+            return scanner.scan(self._conf.agent.discovery_timeout)
+
+        return Reporter(host, scan, conductor, lambda: float(self._conf.periodic_interval))
+
+    def _warn_of(self, drivers: Sequence[Driver]) -> None:
+        if not self._standalone and any(isinstance(driver, FakeDriver) for driver in drivers):
+            LOG.error(
+                "the fake driver offers devices which do not exist; "
+                "set [agent] enabled_drivers to the drivers of this host's devices"
+            )
+
+
+class _Server:
+    """The RPC server, whose start and stop block while RabbitMQ is not there."""
+
+    def __init__(self, transport: Any, host: str, endpoint: AgentEndpoint) -> None:
+        self._server = get_server(transport, AGENT_TOPIC, host, endpoint)
+        self._stop_wanted = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="rpc-server", daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve, as soon as the queue is there."""
+        self._thread.start()
+
+    def begin_stop(self) -> None:
+        """Take no more messages. Returns at once."""
+        self._stop_wanted.set()
+
+    def join(self, timeout: float) -> None:
+        """Wait until no message is being handled, but no longer than ``timeout``."""
+        self._thread.join(max(0.0, timeout))
+
+    def _serve(self) -> None:
+        try:
+            self._server.start()
+            self._stop_wanted.wait()
+            self._server.stop()
+            self._server.wait()
+        except Exception:  # a thread's outermost loop
+            LOG.exception("RPC server failed")

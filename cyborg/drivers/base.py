@@ -1,0 +1,145 @@
+"""The contract between the agent and a driver: all that a driver's author needs to know.
+
+A driver is a class that derives from :class:`Driver`, takes a :class:`DriverEnvironment`,
+and is named by an entry point of the group ``cyborg.accelerator.driver``. An operator
+switches it on in ``[agent] enabled_drivers``. :mod:`cyborg.drivers.fake` is the example,
+and ``cyborg/tests/unit/drivers/test_contract.py`` asks most of what follows of every driver.
+
+Life
+    The agent makes one object of each driver at its start and keeps it until its end. An
+    exception in the constructor keeps the agent from starting, so look at hardware only in
+    ``discover``. There is no shutdown call: the agent may be killed at any instruction.
+
+Threads
+    ``discover`` runs in one thread at a time, at every ``[DEFAULT] periodic_interval``.
+    ``prepare`` and ``release`` run in other threads: never two at once for the same device,
+    but for different devices, and beside ``discover``. Guard what they share.
+
+Time
+    A ``discover`` that takes longer than ``[agent] discovery_timeout`` counts as failed, and
+    is not called again until it returns. Nothing cuts off ``prepare`` and ``release``, but
+    a bind has failed for good after ``[DEFAULT] bind_timeout``: give every command that you
+    run a timeout of its own.
+
+Idempotence
+    Every call may come again, after a success, a failure, or an agent that was killed in
+    the middle. ``prepare`` of what is ready and ``release`` of what was never prepared are
+    successes. So check what the hardware says, then act; what is only in the object's
+    memory is gone after a restart. Either may be the first call that the object ever gets.
+
+Errors
+    Raise :class:`DriverError` with one line that helps an operator; it becomes the reason
+    that users of the accelerator request see, so put no secret in it. Anything else that is
+    raised counts as a failure too, and is logged with its traceback as a bug of the driver.
+    After a failed ``prepare`` the agent may call either ``prepare`` or ``release``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from oslo_config import cfg
+
+from cyborg.domain.errors import CyborgError
+from cyborg.domain.inventory import DeviceReport
+
+
+class DriverError(CyborgError):
+    """What a driver was asked to do did not work; ``str(error)`` says why, in one line."""
+
+    code = "cyborg.driver"
+
+
+@dataclass(frozen=True, slots=True)
+class DriverEnvironment:
+    """What the agent gives to a driver. Use these and nothing global, so that tests can."""
+
+    #: Read options when they are needed, not once: most change on SIGHUP.
+    conf: cfg.ConfigOpts
+    #: Name of the host's resource provider, with which names of deployables begin.
+    host: str
+    #: Sleeps for so many seconds; a test's returns at once.
+    sleep: Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """One attach handle that is made ready for an instance, or cleaned after it."""
+
+    uuid: str
+    #: ``identity`` of its device, as ``discover`` reported it.
+    device: str
+    #: ``name`` of its deployable.
+    deployable: str
+    #: As reported: ``PCI``, ``MDEV`` or ``TEST_PCI``, and where it is.
+    type: str
+    info: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that ``discover`` could not read, while it read the rest."""
+
+    #: A path or an address.
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What one scan found, and what it could not look at.
+
+    A device that is not in it is *absent* and will be removed from the inventory after a
+    few scans, unless there is a problem: then absent devices of this driver are left as
+    they were, since nobody knows which of them the problem hides.
+    """
+
+    devices: tuple[DeviceReport, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+class Driver(ABC):
+    """A family of devices. Read this module's description first."""
+
+    #: The entry point's name, which is also ``driver`` of every device that it reports.
+    name: ClassVar[str]
+
+    def __init__(self, environment: DriverEnvironment) -> None:
+        self.environment = environment
+
+    @abstractmethod
+    def discover(self) -> Discovery:
+        """Return the devices that are there now, without changing anything and without root.
+
+        One bad device must not hide the good ones: leave it out and add a :class:`Problem`.
+        The same hardware gives the same report, whatever else happens: no counters, times
+        or temperatures, which would be written to the database at each scan, and a fixed
+        order within a device (sort what sysfs lists). Handles stay listed while they are in
+        use. A device's ``identity`` and a deployable's ``name`` must be unique on the host,
+        beside those of all other drivers.
+
+        :raises DriverError: nothing could be looked at. Known devices stay as they were.
+        """
+
+    @abstractmethod
+    def prepare(self, handle: Handle, group: Mapping[str, str]) -> None:
+        """Make a handle ready for an instance; return when it is.
+
+        Called only for deployables with ``needs_prepare``, before an instance gets the handle.
+
+        :param group: the device profile's group; the ``accel:`` keys are the driver's.
+        :raises DriverError: it is not ready. Undo what was done where that is possible.
+        """
+
+    @abstractmethod
+    def release(self, handle: Handle) -> None:
+        """Undo ``prepare`` and remove every trace of the instance that had the handle.
+
+        Called only for deployables with ``needs_release``. After it returns the handle is
+        given to somebody else. A device that is no longer there is a success.
+
+        :raises DriverError: traces may be left; nobody gets the handle until this succeeds.
+        """

@@ -1,0 +1,245 @@
+"""The whole agent over in-process messaging, with a conductor that a test looks into."""
+
+import logging
+import os
+import queue
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import oslo_messaging
+import pytest
+from oslo_config import cfg
+from oslo_messaging._metrics import client as metrics
+from oslo_messaging._tracing import client as tracing
+from stevedore.extension import ExtensionManager
+
+from cyborg.agent import report
+from cyborg.agent.service import AgentService
+from cyborg.domain.clock import new_uuid
+from cyborg.domain.errors import ConfigurationError
+from cyborg.domain.inventory import Snapshot, snapshot_from_wire
+from cyborg.domain.model import JobKind
+from cyborg.drivers.loader import NAMESPACE
+from cyborg.rpc.agent import AgentClient, Work
+from cyborg.rpc.transport import AGENT_TOPIC, CONDUCTOR_TOPIC, get_server
+from cyborg.rpc.wire import answer
+from cyborg.tests.unit.agent.helpers import PATIENCE
+from cyborg.tests.unit.drivers.helpers import make_conf, our_entry_points
+
+HOST = "compute-1.example.org"
+
+
+class ConductorEndpoint:
+    """What of the conductor the agent calls."""
+
+    target = oslo_messaging.Target(version="1.0")
+
+    def __init__(self) -> None:
+        self.digest: str | None = None
+        self.heartbeats: queue.Queue[tuple[str, str]] = queue.Queue()
+        self.reports: queue.Queue[tuple[str, Snapshot]] = queue.Queue()
+        self.finished: queue.Queue[tuple[str, int, str | None]] = queue.Queue()
+
+    def ping(self, ctxt: object) -> dict[str, Any]:
+        return answer(lambda: None)
+
+    def heartbeat(self, ctxt: object, host: str, digest: str) -> dict[str, Any]:
+        self.heartbeats.put((host, digest))
+        return answer(lambda: digest == self.digest)
+
+    def report(self, ctxt: object, host: str, snapshot: object) -> dict[str, Any]:
+        found = snapshot_from_wire(snapshot)
+        self.digest = found.digest()
+        self.reports.put((host, found))
+        return answer(lambda: None)
+
+    def finish_job(
+        self, ctxt: object, uuid: str, generation: int, error: str | None
+    ) -> dict[str, Any]:
+        self.finished.put((uuid, generation, error))
+        return answer(lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ExtensionManager.ENTRY_POINT_CACHE, NAMESPACE, our_entry_points())
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first report is always too early: the queue is reached in the background."""
+    monkeypatch.setattr(report, "FIRST_DELAY", 0.005)
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> cfg.ConfigOpts:
+    conf = make_conf(
+        DEFAULT={"state_path": str(tmp_path), "periodic_interval": 3600},
+        agent={"resource_provider_name": HOST},
+    )
+    # oslo.messaging registers these on the global options only, and reads them from any.
+    conf.register_opts(metrics.oslo_messaging_metrics, group="oslo_messaging_metrics")
+    conf.register_opts(tracing.oslo_messaging_tracing, group="oslo_messaging_tracing")
+    return conf
+
+
+@pytest.fixture
+def transport(conf: cfg.ConfigOpts) -> Iterator[Any]:
+    oslo_messaging.set_transport_defaults("cyborg-test")
+    # Queues in memory are the process's: a host of its own keeps this test's apart.
+    transport = oslo_messaging.get_rpc_transport(
+        conf, url=f"kombu+memory://{uuid.uuid4().hex}/", allowed_remote_exmods=[]
+    )
+    yield transport
+    transport.cleanup()
+
+
+@pytest.fixture
+def conductor(transport: Any) -> Iterator[ConductorEndpoint]:
+    endpoint = ConductorEndpoint()
+    server = get_server(transport, CONDUCTOR_TOPIC, "conductor-1", endpoint)
+    server.start()
+    yield endpoint
+    server.stop()
+    server.wait()
+
+
+@pytest.fixture
+def make(conf: cfg.ConfigOpts, transport: Any) -> Iterator[Callable[..., AgentService]]:
+    made = []
+
+    def make(**arguments: bool) -> AgentService:
+        made.append(AgentService(conf, transport, **arguments))
+        return made[-1]
+
+    yield make
+    for service in made:
+        service.stop(PATIENCE)
+
+
+def make_work(snapshot: Snapshot, kind: JobKind, generation: int = 1) -> Work:
+    (device,) = snapshot.devices
+    (part,) = device.deployables
+    return Work(
+        job_uuid=new_uuid(),
+        generation=generation,
+        kind=kind,
+        driver=device.driver,
+        device=device.identity,
+        deployable=part.name,
+        handle_uuid=new_uuid(),
+        handle_type=part.handles[0].type,
+        handle_info=part.handles[0].info,
+        group={"resources:FPGA": "1"},
+    )
+
+
+def reached(transport: Any) -> AgentClient:
+    """Return a client that has reached the queue."""
+    client = AgentClient(transport)
+    client._caller._reached.set()
+    return client
+
+
+def test_report_work_and_end(
+    conf: cfg.ConfigOpts,
+    transport: Any,
+    conductor: ConductorEndpoint,
+    make: Callable[..., AgentService],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = make(standalone=True)
+    service.start()
+    host, snapshot = conductor.reports.get(timeout=PATIENCE)
+    assert host == HOST
+    assert conductor.heartbeats.get(timeout=PATIENCE) == (HOST, snapshot.digest())
+    assert snapshot.devices[0].deployables[0].name == f"{HOST}_FakeDevice"
+
+    work = make_work(snapshot, JobKind.PREPARE, generation=7)
+    reached(transport).start(HOST, work)
+    assert conductor.finished.get(timeout=PATIENCE) == (work.job_uuid, 7, None)
+    assert (Path(conf.state_path) / "agent" / "journal" / f"{work.job_uuid}.json").exists()
+
+    conf.set_override("release_failures", -1, "fake_driver")
+    service.reload()
+    _, changed = conductor.reports.get(timeout=PATIENCE)
+    assert changed.devices[0].deployables[0].needs_release
+    work = make_work(changed, JobKind.RELEASE)
+    reached(transport).start(HOST, work)
+    finished, _, error = conductor.finished.get(timeout=PATIENCE)
+    assert finished == work.job_uuid
+    assert error is not None
+    assert "release_failures" in error
+
+    client = oslo_messaging.get_rpc_client(
+        transport, oslo_messaging.Target(topic=AGENT_TOPIC, version="1.0", server=HOST)
+    )
+    assert client.prepare(timeout=PATIENCE).call({}, "ping") == {"v": 1, "result": None}
+    assert "devices which do not exist" not in caplog.text
+
+
+def test_a_restart_reports_nothing_new(
+    conf: cfg.ConfigOpts,
+    conductor: ConductorEndpoint,
+    make: Callable[..., AgentService],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    old = Path(conf.state_path) / "agent" / "journal" / f"{new_uuid()}.json"
+    old.parent.mkdir(parents=True)
+    old.write_text("{}")
+    os.utime(old, (0, 0))
+    for _ in range(2):
+        service = make(standalone=False)
+        service.start()
+        conductor.heartbeats.get(timeout=PATIENCE)
+        service.stop(PATIENCE)
+    assert conductor.reports.qsize() == 1
+    assert not old.exists()
+    errors = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(errors) == 2
+    assert all("devices which do not exist" in error for error in errors)
+
+
+def test_an_unknown_driver_keeps_it_from_starting(
+    conf: cfg.ConfigOpts, make: Callable[..., AgentService]
+) -> None:
+    conf.set_override("enabled_drivers", ["no_driver"], "agent")
+    service = make()
+    with pytest.raises(ConfigurationError, match="known: fake_driver"):
+        service.start()
+    service.stop(0)
+
+
+class BlockedServer:
+    """An RPC server as it is while RabbitMQ is not there: its start does not return."""
+
+    def __init__(self) -> None:
+        self.there = threading.Event()
+        self.steps: queue.Queue[str] = queue.Queue()
+
+    def start(self) -> None:
+        assert self.there.wait(PATIENCE)
+        self.steps.put("started")
+
+    def stop(self) -> None:
+        self.steps.put("stopped")
+
+    def wait(self) -> None:
+        self.steps.put("ended")
+
+
+def test_start_and_stop_while_the_queue_is_not_there(
+    make: Callable[..., AgentService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither call waits for it; a start that comes through late is undone."""
+    server = BlockedServer()
+    monkeypatch.setattr("cyborg.agent.service.get_server", lambda *_arguments: server)
+    service = make()
+    service.start()
+    service.stop(0.05)
+    assert server.steps.empty()
+    server.there.set()
+    assert [server.steps.get(timeout=PATIENCE) for _ in range(3)] == ["started", "stopped", "ended"]

@@ -1,0 +1,63 @@
+"""Options and drivers for the tests of drivers and of the agent."""
+
+from __future__ import annotations
+
+import configparser
+import random
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any, TypeVar
+
+from oslo_config import cfg
+
+import cyborg
+from cyborg.conf import agent, default, fake_driver
+from cyborg.drivers.base import DriverEnvironment, Handle
+from cyborg.drivers.loader import NAMESPACE
+
+T = TypeVar("T")
+
+HOST = "compute-1.example.org"
+
+
+def make_conf(**overrides: Mapping[str, Any]) -> cfg.ConfigOpts:
+    """Return private options; each argument is a group of values, ``DEFAULT`` among them."""
+    conf = cfg.ConfigOpts()
+    conf.register_opts(default.OPTS)
+    for module in (agent, fake_driver):
+        # By name: a group object would share its values with all other ConfigOpts.
+        conf.register_opts(module.OPTS, group=module.GROUP.name)
+    conf([], project="cyborg", default_config_files=[], default_config_dirs=[])
+    for group, values in overrides.items():
+        for name, value in values.items():
+            conf.set_override(name, value, group=None if group == "DEFAULT" else group)
+    return conf
+
+
+def make_environment(
+    conf: cfg.ConfigOpts, slept: list[float] | None = None, host: str = HOST
+) -> DriverEnvironment:
+    """Return an environment whose sleep only notes for how long it was asked to."""
+    return DriverEnvironment(conf, host, ([] if slept is None else slept).append)
+
+
+def make_handle(uuid: str = "handle-1", device: str = "fake-0") -> Handle:
+    """Return a handle that a driver of test devices takes."""
+    return Handle(uuid, device, f"{HOST}_FakeDevice", "TEST_PCI", {"bus": "0c"})
+
+
+def our_entry_points() -> list[EntryPoint]:
+    """Return the drivers that setup.cfg names, installed or not."""
+    setup = configparser.ConfigParser()
+    setup.read(Path(cyborg.__file__).parents[1] / "setup.cfg")
+    lines = setup["entry_points"][NAMESPACE].strip().splitlines()
+    pairs = [line.split("=", 1) for line in lines]
+    return [EntryPoint(name.strip(), value.strip(), NAMESPACE) for name, value in pairs]
+
+
+def shuffled(items: tuple[T, ...], seed: int) -> tuple[T, ...]:
+    """Return the same items in another order."""
+    mixed = list(items)
+    random.Random(seed).shuffle(mixed)  # noqa: S311 - not for secrets
+    return tuple(mixed)

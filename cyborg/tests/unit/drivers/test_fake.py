@@ -1,0 +1,177 @@
+import pytest
+from oslo_config import cfg
+
+from cyborg.domain.inventory import DeviceReport
+from cyborg.drivers.base import DriverError
+from cyborg.drivers.fake import FakeDriver
+from cyborg.tests.unit.drivers.helpers import HOST, make_conf, make_environment, make_handle
+
+
+@pytest.fixture
+def conf() -> cfg.ConfigOpts:
+    return make_conf()
+
+
+@pytest.fixture
+def slept() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def driver(conf: cfg.ConfigOpts, slept: list[float]) -> FakeDriver:
+    return FakeDriver(make_environment(conf, slept))
+
+
+def addresses(device: DeviceReport) -> list[tuple[str, str, str, str]]:
+    infos = [dict(handle.info) for handle in device.deployables[0].handles]
+    return [(i["domain"], i["bus"], i["device"], i["function"]) for i in infos]
+
+
+def test_default_device(driver: FakeDriver) -> None:
+    (device,) = driver.discover().devices
+    assert (device.driver, device.vendor, device.type) == ("fake_driver", "0xABCD", "FPGA")
+    (part,) = device.deployables
+    assert part.name == f"{HOST}_FakeDevice"
+    assert part.driver_name == "fake"
+    assert part.num_accelerators == 16
+    assert part.attributes() == (("trait1", "CUSTOM_FAKE_DEVICE"), ("rc", "FPGA"))
+    assert not part.needs_prepare
+    assert not part.needs_release
+    assert {handle.type for handle in part.handles} == {"TEST_PCI"}
+
+
+def test_default_addresses_are_those_that_clients_know(driver: FakeDriver) -> None:
+    (device,) = driver.discover().devices
+    expected = [("0000", "0c", str(fn // 8), str(fn % 8)) for fn in range(1, 17)]
+    assert addresses(device) == expected
+    assert dict(device.control_path)["function"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("devices", "handles"), [(256, 16), (3, 255), (3, 256), (2, 4096), (40, 2048), (0, 1), (1, 0)]
+)
+def test_no_two_addresses_are_the_same(
+    conf: cfg.ConfigOpts, driver: FakeDriver, devices: int, handles: int
+) -> None:
+    conf.set_override("devices", devices, "fake_driver")
+    conf.set_override("handles", handles, "fake_driver")
+    found = driver.discover().devices
+    assert len(found) == devices
+    every = [address for device in found for address in addresses(device)]
+    every += [tuple(dict(device.control_path).values()) for device in found]  # type: ignore[misc]
+    assert len(set(every)) == len(every) == devices * (handles + 1)
+    for domain, bus, slot, function in every:
+        assert (len(domain), len(bus)) == (4, 2)
+        assert int(bus, 16) < 256
+        assert int(slot, 16) < 32
+        assert int(function, 16) < 8
+
+
+def test_slots_are_hexadecimal(conf: cfg.ConfigOpts, driver: FakeDriver) -> None:
+    conf.set_override("handles", 256, "fake_driver")
+    found = addresses(driver.discover().devices[0])
+    assert found[79] == ("0000", "0c", "a", "0")
+    assert found[254:] == [("0000", "0c", "1f", "7"), ("0000", "0d", "0", "0")]
+
+
+def test_domains_roll_over(conf: cfg.ConfigOpts, driver: FakeDriver) -> None:
+    conf.set_override("devices", 256, "fake_driver")
+    found = driver.discover().devices
+    assert addresses(found[243])[0] == ("0000", "ff", "0", "1")
+    assert addresses(found[244])[0] == ("0001", "00", "0", "1")
+
+
+def test_names(conf: cfg.ConfigOpts) -> None:
+    conf.set_override("devices", 3, "fake_driver")
+    driver = FakeDriver(make_environment(conf, host="odd höst/1"))
+    names = [device.deployables[0].name for device in driver.discover().devices]
+    assert names == [
+        "odd_h_st_1_FakeDevice",
+        "odd_h_st_1_FakeDevice_1",
+        "odd_h_st_1_FakeDevice_2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "needs"),
+    [
+        ("prepare_delay", 0.1, (True, True)),
+        ("prepare_failures", 1, (True, True)),
+        ("prepare_failures", -1, (True, True)),
+        ("release_delay", 0.1, (False, True)),
+        ("release_failures", 1, (False, True)),
+        ("release_failures", -1, (False, True)),
+    ],
+)
+def test_needs(
+    conf: cfg.ConfigOpts,
+    driver: FakeDriver,
+    option: str,
+    value: float,
+    needs: tuple[bool, bool],
+) -> None:
+    conf.set_override(option, value, "fake_driver")
+    (part,) = driver.discover().devices[0].deployables
+    assert (part.needs_prepare, part.needs_release) == needs
+
+
+def test_delays_are_slept_and_can_change(
+    conf: cfg.ConfigOpts, driver: FakeDriver, slept: list[float]
+) -> None:
+    driver.prepare(make_handle(), {})
+    assert slept == []
+    conf.set_override("prepare_delay", 2.5, "fake_driver")
+    conf.set_override("release_delay", 3.5, "fake_driver")
+    driver.prepare(make_handle(), {})
+    assert slept == []  # it was ready
+    driver.release(make_handle())
+    driver.prepare(make_handle(), {})
+    assert slept == [3.5, 2.5]
+
+
+def test_first_calls_fail_for_each_handle(conf: cfg.ConfigOpts, driver: FakeDriver) -> None:
+    conf.set_override("prepare_failures", 2, "fake_driver")
+    for uuid in ("handle-1", "handle-2"):
+        for _ in range(2):
+            with pytest.raises(DriverError, match="prepare_failures"):
+                driver.prepare(make_handle(uuid), {})
+        driver.prepare(make_handle(uuid), {})
+
+
+def test_releases_fail_on_their_own(conf: cfg.ConfigOpts, driver: FakeDriver) -> None:
+    conf.set_override("release_failures", 1, "fake_driver")
+    driver.prepare(make_handle(), {})
+    with pytest.raises(DriverError, match="release_failures"):
+        driver.release(make_handle())
+    driver.release(make_handle())
+
+
+def test_a_failed_release_leaves_it_prepared(
+    conf: cfg.ConfigOpts, driver: FakeDriver, slept: list[float]
+) -> None:
+    driver.prepare(make_handle(), {})
+    conf.set_override("release_failures", -1, "fake_driver")
+    conf.set_override("prepare_delay", 1.0, "fake_driver")
+    with pytest.raises(DriverError):
+        driver.release(make_handle())
+    driver.prepare(make_handle(), {})
+    assert slept == []
+
+
+@pytest.mark.parametrize("action", ["prepare", "release"])
+def test_always_fails(conf: cfg.ConfigOpts, driver: FakeDriver, action: str) -> None:
+    conf.set_override(f"{action}_failures", -1, "fake_driver")
+    for _ in range(5):
+        with pytest.raises(DriverError):
+            if action == "prepare":
+                driver.prepare(make_handle(), {})
+            else:
+                driver.release(make_handle())
+
+
+def test_discovery_fails(conf: cfg.ConfigOpts, driver: FakeDriver) -> None:
+    conf.set_override("discovery_fails", True, "fake_driver")
+    with pytest.raises(DriverError):
+        driver.discover()
+    conf.clear_override("discovery_fails", "fake_driver")
+    assert driver.discover().devices

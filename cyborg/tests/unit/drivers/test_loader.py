@@ -1,0 +1,97 @@
+from importlib.metadata import EntryPoint
+
+import pytest
+from stevedore.extension import ExtensionManager
+
+from cyborg.domain.errors import ConfigurationError
+from cyborg.drivers.base import Driver, DriverEnvironment
+from cyborg.drivers.fake import FakeDriver
+from cyborg.drivers.loader import NAMESPACE, load_drivers
+from cyborg.tests.unit.drivers.helpers import make_conf, make_environment, our_entry_points
+
+HERE = "cyborg.tests.unit.drivers.test_loader"
+
+
+class SecondDriver(FakeDriver):
+    name = "second_driver"
+
+
+class BrokenDriver(FakeDriver):
+    name = "broken_driver"
+
+    def __init__(self, environment: DriverEnvironment) -> None:
+        raise RuntimeError("no\nhardware")
+
+
+class NotADriver:
+    name = "not_a_driver"
+
+    def __init__(self, environment: DriverEnvironment) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
+    """Stand for what pip has installed, which need not be this code."""
+    points = [
+        *our_entry_points(),
+        EntryPoint("second_driver", f"{HERE}:SecondDriver", NAMESPACE),
+        EntryPoint("broken_driver", f"{HERE}:BrokenDriver", NAMESPACE),
+        EntryPoint("not_a_driver", f"{HERE}:NotADriver", NAMESPACE),
+        EntryPoint("misnamed_driver", f"{HERE}:SecondDriver", NAMESPACE),
+        EntryPoint("lost_driver", "cyborg.no_such_module:Driver", NAMESPACE),
+    ]
+    monkeypatch.setitem(ExtensionManager.ENTRY_POINT_CACHE, NAMESPACE, points)
+    return points
+
+
+def load(*names: str) -> tuple[Driver, ...]:
+    return load_drivers(make_environment(make_conf(agent={"enabled_drivers": list(names)})))
+
+
+def test_every_driver_of_ours_can_be_imported() -> None:
+    for point in our_entry_points():
+        assert issubclass(point.load(), Driver)
+
+
+def test_default() -> None:
+    (driver,) = load_drivers(make_environment(make_conf()))
+    assert isinstance(driver, FakeDriver)
+
+
+def test_order_is_kept_and_duplicates_are_removed() -> None:
+    loaded = load("second_driver", "fake_driver", "second_driver")
+    assert [driver.name for driver in loaded] == ["second_driver", "fake_driver"]
+
+
+def test_none() -> None:
+    assert load() == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no_driver", r"no driver named no_driver; known: broken_driver, fake_driver, "),
+        ("broken_driver", r"broken_driver cannot be loaded: RuntimeError: no hardware$"),
+        ("lost_driver", r"lost_driver cannot be loaded: ModuleNotFoundError: "),
+        ("not_a_driver", r"NotADriver is not a driver that calls itself not_a_driver$"),
+        ("misnamed_driver", r"SecondDriver is not a driver that calls itself misnamed_driver$"),
+    ],
+)
+def test_refused_in_one_line(name: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        load("fake_driver", name)
+    assert str(caught.value).startswith("[agent] enabled_drivers: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_two_of_the_same_name(installed: list[EntryPoint]) -> None:
+    installed.append(EntryPoint("fake_driver", f"{HERE}:SecondDriver", NAMESPACE))
+    with pytest.raises(ConfigurationError, match="multiple implementations"):
+        load("fake_driver")
+
+
+def test_nothing_installed(installed: list[EntryPoint]) -> None:
+    installed.clear()
+    with pytest.raises(ConfigurationError, match="known: none is installed"):
+        load("fake_driver")
