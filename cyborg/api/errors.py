@@ -1,0 +1,109 @@
+"""Errors on the wire: the one place where an exception becomes a response.
+
+Every fault is ``{"error_message": "<JSON text>"}``, where the text is WSME's fault with
+``faultcode``, ``faultstring`` and ``debuginfo``; deployed clients look for exactly that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import webob
+from oslo_log import log
+from oslo_middleware import request_id
+
+from cyborg.domain.errors import CyborgError
+
+LOG = log.getLogger(__name__)
+
+#: Headers for whatever the answer turns out to be, left in the environ by a handler.
+HEADERS_KEY = "cyborg.response_headers"
+
+#: Seconds after which a caller may try again when something was not there.
+RETRY_AFTER = "2"
+
+_KEPT = ("Retry-After", "Allow")
+
+
+class MethodNotAllowed(CyborgError):
+    """The path exists, but not with this method."""
+
+    code = "cyborg.method_not_allowed"
+    http_status = 405
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        self.allowed = ", ".join(sorted(allowed))
+        super().__init__(f"The method is not allowed here; these are: {self.allowed}.")
+
+
+class UnsupportedMediaType(CyborgError):
+    """A body that is not declared to be JSON."""
+
+    code = "cyborg.unsupported_media_type"
+    http_status = 415
+
+
+class Faults:
+    """Middleware: answers whatever is raised further in, and reshapes foreign errors.
+
+    The 401 of keystonemiddleware stays as it is: clients know it in that form.
+    """
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        request = webob.Request(environ)
+        try:
+            response = request.get_response(self._application)
+        except CyborgError as error:
+            response = _expected(error, environ)
+        except Exception:  # Nothing further out could answer with the request's id.
+            LOG.exception("unexpected error method=%s path=%s", request.method, request.path)
+            response = _unexpected(environ)
+        else:
+            if response.status_int >= 400 and response.status_int != 401:
+                response = _foreign(response, environ)
+        response.headers.update(environ.get(HEADERS_KEY, {}))
+        answer: Iterable[bytes] = response(environ, start_response)
+        return answer
+
+
+def _expected(error: CyborgError, environ: Mapping[str, Any]) -> webob.Response:
+    if error.http_status == 500:
+        LOG.error("internal error code=%s: %s", error.code, error.detail, exc_info=error)
+        return _unexpected(environ)
+    headers = {}
+    if error.http_status == 503:
+        LOG.warning("unavailable code=%s: %s", error.code, error.detail)
+        headers["Retry-After"] = RETRY_AFTER
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = error.allowed
+    return _fault(error.http_status, error.detail, headers)
+
+
+def _unexpected(environ: Mapping[str, Any]) -> webob.Response:
+    id_ = environ.get(request_id.ENV_REQUEST_ID, "unknown")
+    return _fault(500, f"Unexpected error; the log has more under the request id {id_}.", {})
+
+
+def _foreign(response: webob.Response, environ: Mapping[str, Any]) -> webob.Response:
+    if response.status_int == 500:
+        return _unexpected(environ)
+    headers = {name: response.headers[name] for name in _KEPT if name in response.headers}
+    if response.status_int == 503:
+        headers.setdefault("Retry-After", RETRY_AFTER)
+    return _fault(response.status_int, f"{HTTPStatus(response.status_int).phrase}.", headers)
+
+
+def _fault(status: int, text: str, headers: Mapping[str, str]) -> webob.Response:
+    code = "Client" if status < 500 else "Server"
+    fault = json.dumps({"faultcode": code, "faultstring": text, "debuginfo": None})
+    response = webob.Response(
+        status=status, json_body={"error_message": fault}, content_type="application/json"
+    )
+    response.headers.update(headers)
+    return response

@@ -1,0 +1,198 @@
+"""The real application on a real SQLite file; the conductor and the authenticator stand in."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+import webob
+from oslo_config import cfg
+
+from cyborg.db.database import Database
+from cyborg.domain.model import AcceleratorRequest, Attribute, DeviceProfile, DeviceStatus
+
+MINE = "a" * 32
+OTHERS = "b" * 32
+NOW = datetime.datetime(2026, 11, 22, 23, 45, 18, 339187, tzinfo=datetime.UTC)
+
+
+@dataclass(frozen=True)
+class Persona:
+    """A caller as keystonemiddleware describes one."""
+
+    roles: tuple[str, ...]
+    project: str | None = MINE
+    service_roles: tuple[str, ...] = ()
+    system_scope: str | None = None
+
+    def with_service_token(self, *roles: str) -> Persona:
+        return Persona(self.roles, self.project, roles or ("service",), self.system_scope)
+
+    def headers(self) -> dict[str, str]:
+        values = {
+            "X-Identity-Status": "Confirmed",
+            "X-User-Id": "user",
+            "X-Roles": ",".join(self.roles),
+        }
+        if self.project is not None:
+            values["X-Project-Id"] = self.project
+        if self.system_scope is not None:
+            values["OpenStack-System-Scope"] = self.system_scope
+        if self.service_roles:
+            values["X-Service-Identity-Status"] = "Confirmed"
+            values["X-Service-Roles"] = ",".join(self.service_roles)
+        return values
+
+
+ADMIN = Persona(("admin", "manager", "member", "reader"))
+ADMIN_ELSEWHERE = Persona(ADMIN.roles, "c" * 32)
+MANAGER = Persona(("manager", "member", "reader"))
+MEMBER = Persona(("member", "reader"))
+READER = Persona(("reader",))
+USER = Persona(("accelerator_user", "reader"))
+ACCELERATOR_ADMIN = Persona(("accelerator_admin", "accelerator_user", "reader"))
+SERVICE = Persona(("service",))
+OTHER_MEMBER = Persona(("member", "reader"), OTHERS)
+OTHER_ACCELERATOR_ADMIN = Persona(ACCELERATOR_ADMIN.roles, OTHERS)
+NOVA = MEMBER.with_service_token()
+NO_ROLE = Persona(())
+SYSTEM = Persona(("admin", "member", "reader"), None, system_scope="all")
+
+
+@dataclass
+class RecordingConductor:
+    """The process border: keeps each call, and answers or raises what it was told."""
+
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    answers: dict[str, Any] = field(default_factory=dict)
+    #: What each bind, unbind and delete said must not have changed.
+    generations: list[Mapping[str, int] | None] = field(default_factory=list)
+
+    def _answer(self, name: str, arguments: Any) -> Any:
+        self.calls.append((name, arguments))
+        answer = self.answers.get(name)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def create_accelerator_requests(
+        self, device_profile_name: str, project_id: str | None
+    ) -> list[AcceleratorRequest]:
+        made = self._answer("create_accelerator_requests", (device_profile_name, project_id))
+        return list(made or [])
+
+    def bind(
+        self,
+        bindings: Mapping[str, Mapping[str, str]],
+        *,
+        owner_project_id: str | None,
+        by_service: bool,
+        generations: Mapping[str, int] | None = None,
+    ) -> None:
+        self.generations.append(generations)
+        self._answer("bind", (dict(bindings), owner_project_id, by_service))
+
+    def unbind(self, uuids: Sequence[str], generations: Mapping[str, int] | None = None) -> None:
+        self.generations.append(generations)
+        self._answer("unbind", list(uuids))
+
+    def delete_accelerator_requests(
+        self, uuids: Sequence[str], generations: Mapping[str, int] | None = None
+    ) -> list[str]:
+        self.generations.append(generations)
+        return self._answer("delete_accelerator_requests", list(uuids)) or []
+
+    def delete_accelerator_requests_of(self, instance_uuid: str) -> None:
+        self._answer("delete_accelerator_requests_of", instance_uuid)
+
+    def create_device_profile(self, **fields: Any) -> DeviceProfile:
+        made: DeviceProfile = self._answer("create_device_profile", fields)
+        return made
+
+    def delete_device_profiles(self, uuids: Sequence[str]) -> None:
+        self._answer("delete_device_profiles", list(uuids))
+
+    def set_device_status(self, uuid: str, status: DeviceStatus) -> None:
+        self._answer("set_device_status", (uuid, status))
+
+    def create_attribute(self, deployable: int | str, key: str, value: str) -> Attribute:
+        made: Attribute = self._answer("create_attribute", (deployable, key, value))
+        return made
+
+    def delete_attribute(self, uuid: str) -> None:
+        self._answer("delete_attribute", uuid)
+
+
+@dataclass
+class Api:
+    """The application with all its neighbours."""
+
+    conf: cfg.ConfigOpts
+    database: Database
+    conductor: RecordingConductor
+    application: Any
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        persona: Persona = ADMIN,
+        *,
+        body: object = None,
+        raw: bytes | None = None,
+        version: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        environ: Mapping[str, Any] | None = None,
+    ) -> webob.Response:
+        request = webob.Request.blank(path, method=method, environ=dict(environ or {}))
+        request.headers.update(persona.headers())
+        if version is not None:
+            request.headers["OpenStack-API-Version"] = f"accelerator {version}"
+        if raw is None and body is not None:
+            raw = json.dumps(body).encode()
+        if raw is not None:
+            request.body = raw
+            request.content_type = "application/json"
+        request.headers.update(headers or {})
+        return request.get_response(self.application)
+
+    def get(self, path: str, persona: Persona = ADMIN, **kw: Any) -> webob.Response:
+        return self.request("GET", path, persona, **kw)
+
+    @contextlib.contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """Collect the SQL statements, transaction control not counted."""
+        seen: list[str] = []
+
+        def note(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+            if not statement.startswith(("BEGIN", "PRAGMA")):
+                seen.append(statement)
+
+        engine = self.database.engine
+        sa.event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield seen
+        finally:
+            sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def fault(response: webob.Response) -> dict[str, Any]:
+    """Return the fault of an error, after checking its form."""
+    assert response.content_type == "application/json"
+    assert response.headers["x-openstack-request-id"].startswith("req-")
+    outer = response.json
+    assert list(outer) == ["error_message"]
+    inner = json.loads(outer["error_message"])
+    assert sorted(inner) == ["debuginfo", "faultcode", "faultstring"]
+    assert inner["debuginfo"] is None
+    assert inner["faultcode"] == ("Client" if response.status_int < 500 else "Server")
+    return dict(inner)
+
+
+def text_of(response: webob.Response) -> str:
+    return str(fault(response)["faultstring"])
