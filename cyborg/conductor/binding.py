@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from oslo_log import log
 
 from cyborg.conductor import jobs
+from cyborg.conductor.authorised import Generations, require_unchanged
 from cyborg.conductor.environment import Environment
 from cyborg.db import attach_handles
 from cyborg.db.accelerator_requests import (
@@ -63,6 +64,7 @@ class Bind:
     hostname: str
     owner_project_id: str | None
     by_service: bool
+    generations: Generations
 
 
 class _NotEnough(Exception):
@@ -74,6 +76,7 @@ def bind(
     bindings: Mapping[str, Mapping[str, str]],
     owner_project_id: str | None,
     by_service: bool,
+    generations: Generations = None,
 ) -> None:
     """Bind ARQs, all or none; the same again is a success without a second effect.
 
@@ -90,7 +93,9 @@ def bind(
     hostnames = {binding.hostname for binding in parsed.values()}
     if len(instances) != 1 or len(hostnames) != 1:
         raise InvalidInput("A bind names exactly one instance and one host.")
-    request = Bind(parsed, instances.pop(), hostnames.pop(), owner_project_id, by_service)
+    request = Bind(
+        parsed, instances.pop(), hostnames.pop(), owner_project_id, by_service, generations
+    )
     try:
         started = env.database.run(partial(_bind, env, request, False))
     except _NotEnough:
@@ -105,6 +110,7 @@ def _bind(env: Environment, request: Bind, wait: bool, connection: sa.Connection
         raise AcceleratorRequestNotFound(
             f"Accelerator request {', '.join(sorted(missing))} could not be found."
         )
+    require_unchanged(locked, request.generations)
     arqs = [arq for arq in locked if not _already_bound(arq, request.bindings[arq.uuid])]
     if not arqs:
         return []

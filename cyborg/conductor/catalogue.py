@@ -92,8 +92,9 @@ def create_attribute(env: Environment, deployable: int | str, key: str, value: s
 
 
 def delete_attribute(env: Environment, uuid: str) -> None:
-    """Delete an attribute.
+    """Delete an operator's attribute.
 
     :raises AttributeNotFound: there is none.
+    :raises AttributeReported: a driver reports it.
     """
     env.database.run(lambda connection: devices.delete_attribute(connection, uuid))

@@ -45,17 +45,22 @@ class ConductorEndpoint:
         bindings: dict[str, dict[str, str]],
         owner_project_id: str | None,
         by_service: bool,
+        generations: dict[str, int] | None = None,
     ) -> Answer:
         """See :func:`cyborg.conductor.binding.bind`."""
-        return self._do(binding.bind, bindings, owner_project_id, by_service)
+        return self._do(binding.bind, bindings, owner_project_id, by_service, generations)
 
-    def unbind(self, ctxt: object, uuids: list[str]) -> Answer:
+    def unbind(
+        self, ctxt: object, uuids: list[str], generations: dict[str, int] | None = None
+    ) -> Answer:
         """See :func:`cyborg.conductor.releasing.unbind`."""
-        return self._do(releasing.unbind, uuids)
+        return self._do(releasing.unbind, uuids, generations)
 
-    def delete_accelerator_requests(self, ctxt: object, uuids: list[str]) -> Answer:
+    def delete_accelerator_requests(
+        self, ctxt: object, uuids: list[str], generations: dict[str, int] | None = None
+    ) -> Answer:
         """See :func:`cyborg.conductor.releasing.delete`."""
-        return self._do(releasing.delete, uuids)
+        return self._do(releasing.delete, uuids, generations)
 
     def delete_accelerator_requests_of(self, ctxt: object, instance_uuid: str) -> Answer:
         """See :func:`cyborg.conductor.releasing.delete_of_instance`."""

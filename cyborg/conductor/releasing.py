@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from oslo_log import log
 
 from cyborg.conductor import jobs
+from cyborg.conductor.authorised import Generations, require_unchanged
 from cyborg.conductor.environment import Environment
 from cyborg.db import attach_handles
 from cyborg.db.accelerator_requests import (
@@ -40,19 +41,24 @@ UNBOUND_VALUES: dict[str, object] = {
 }
 
 
-def unbind(env: Environment, uuids: Sequence[str]) -> None:
+def unbind(env: Environment, uuids: Sequence[str], generations: Generations = None) -> None:
     """Unbind ARQs, all or none. What holds nothing, or is being released, stays so.
 
     :raises AcceleratorRequestNotFound: an ARQ is not there.
+    :raises AcceleratorRequestStateConflict: one is not as the caller was allowed it.
     """
-    jobs.dispatch(env, env.database.run(partial(_unbind, env, uuids)))
+    jobs.dispatch(env, env.database.run(partial(_unbind, env, uuids, generations)))
 
 
-def delete(env: Environment, uuids: Sequence[str]) -> list[str]:
-    """Delete the ARQs that are there, in one transaction; return those that are not."""
+def delete(env: Environment, uuids: Sequence[str], generations: Generations = None) -> list[str]:
+    """Delete the ARQs that are there, in one transaction; return those that are not.
+
+    :raises AcceleratorRequestStateConflict: one is not as the caller was allowed it.
+    """
 
     def work(connection: sa.Connection) -> tuple[list[Job], list[str]]:
         arqs = lock_requests(connection, uuids=uuids)
+        require_unchanged(arqs, generations)
         found = {arq.uuid for arq in arqs}
         missing = [uuid for uuid in dict.fromkeys(uuids) if uuid not in found]
         return _delete(env, connection, arqs), missing
@@ -71,13 +77,16 @@ def delete_of_instance(env: Environment, instance_uuid: str) -> None:
     jobs.dispatch(env, env.database.run(work))
 
 
-def _unbind(env: Environment, uuids: Sequence[str], connection: sa.Connection) -> list[Job]:
+def _unbind(
+    env: Environment, uuids: Sequence[str], generations: Generations, connection: sa.Connection
+) -> list[Job]:
     locked = lock_requests(connection, uuids=uuids)
     missing = set(uuids) - {arq.uuid for arq in locked}
     if missing:
         raise AcceleratorRequestNotFound(
             f"Accelerator request {', '.join(sorted(missing))} could not be found."
         )
+    require_unchanged(locked, generations)
     arqs = [arq for arq in locked if arq.state in HOLDING and arq.job_kind is not JobKind.RELEASE]
     if not arqs:
         return []

@@ -47,6 +47,10 @@ class ConductorService:
         for thread in self._threads:
             thread.start()
 
+    def wait_until_serving(self, timeout: float) -> bool:
+        """Wait until requests are taken; return False if that did not come in time."""
+        return self._serving.wait(timeout)
+
     def stop(self, timeout: float) -> None:
         """Take no new requests, finish those begun, at most for ``timeout`` seconds."""
         self._stopping.set()

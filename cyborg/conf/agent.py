@@ -26,4 +26,12 @@ OPTS: list[cfg.Opt] = [
         mutable=True,
         help="Seconds after which a driver's scan counts as failed.",
     ),
+    cfg.IntOpt(
+        "rpc_timeout",
+        default=30,
+        min=1,
+        max=600,
+        mutable=True,
+        help="Seconds to wait for a conductor's answer before a report is made again.",
+    ),
 ]

@@ -41,9 +41,10 @@ def set_defaults() -> None:
 def register(conf: cfg.ConfigOpts) -> None:
     """Register every option of ours and of the libraries that are always used."""
     for group, options in list_opts():
-        if group is not None:
-            conf.register_group(group)
-        conf.register_opts(options, group=group)
+        # By name: a registered OptGroup object holds its values, for every configuration.
+        conf.register_opts(options, group=None if group is None else group.name)
     conf.register_opts(db_options.database_opts, "database")
     log.register_options(conf)
+    quiet = [*log.get_default_log_levels(), "alembic=WARN", "amqp=ERROR"]
+    log.set_defaults(default_log_levels=quiet)
     set_defaults()

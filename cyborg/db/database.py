@@ -143,9 +143,13 @@ def _create_engine(conf: cfg.ConfigOpts) -> sa.Engine:
 
 
 def _prepare_sqlite(engine: sa.Engine) -> None:
+    @sa.event.listens_for(engine, "first_connect")
+    def _first_connect(dbapi_connection: Any, _record: Any) -> None:
+        # Kept in the file: readers and the writer do not wait for each other.
+        dbapi_connection.execute("PRAGMA journal_mode = WAL")
+
     @sa.event.listens_for(engine, "connect")
     def _connect(dbapi_connection: Any, _record: Any) -> None:
-        dbapi_connection.execute("PRAGMA journal_mode = WAL")
         dbapi_connection.execute("PRAGMA busy_timeout = 30000")
 
     @sa.event.listens_for(engine, "begin")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -57,7 +58,9 @@ def insert_profile(
     try:
         inserted = connection.execute(device_profiles.insert().values(row)).inserted_primary_key
     except db_exception.DBDuplicateEntry as error:
-        what = f"uuid {uuid}" if "uuid" in error.columns else f"name {name}"
+        # The constraint's or the column's name, which oslo.db does not find on PostgreSQL.
+        of_uuid = re.search(r"profiles[._]uuid", str(error.inner_exception).split("\n", 1)[0])
+        what = f"uuid {uuid}" if of_uuid else f"name {name}"
         raise DeviceProfileExists(f"A device profile with {what} already exists.") from error
     assert inserted is not None
     return DeviceProfile(

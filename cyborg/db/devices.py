@@ -11,7 +11,12 @@ from oslo_db import exception as db_exception
 
 from cyborg.db.statements import next_generation
 from cyborg.db.tables import attributes, deployables, devices, hosts
-from cyborg.domain.errors import AttributeExists, AttributeNotFound, DeployableNotFound
+from cyborg.domain.errors import (
+    AttributeExists,
+    AttributeNotFound,
+    AttributeReported,
+    DeployableNotFound,
+)
 from cyborg.domain.model import Attribute, Deployable, Device, DeviceStatus, Presence
 
 _DEVICE = sa.select(devices, hosts.c.name.label("hostname")).join_from(devices, hosts)
@@ -146,13 +151,19 @@ def insert_attribute(
 
 
 def delete_attribute(connection: sa.Connection, uuid: str) -> None:
-    """Delete an attribute.
+    """Delete an operator's attribute.
 
     :raises AttributeNotFound: there is none of this uuid.
+    :raises AttributeReported: a driver reports it.
     """
-    result = connection.execute(attributes.delete().where(attributes.c.uuid == uuid))
-    if result.rowcount == 0:
-        raise AttributeNotFound(f"Attribute {uuid} could not be found.")
+    result = connection.execute(
+        attributes.delete().where(attributes.c.uuid == uuid, attributes.c.reported.is_(sa.false()))
+    )
+    if result.rowcount == 1:
+        return
+    if list_attributes(connection, uuid=uuid):
+        raise AttributeReported(f"Attribute {uuid} is reported by a driver, and stays.")
+    raise AttributeNotFound(f"Attribute {uuid} could not be found.")
 
 
 def _device(row: sa.Row[Any]) -> Device:

@@ -18,6 +18,12 @@ class CyborgError(Exception):
         self.detail = detail
 
 
+class ConfigurationError(CyborgError):
+    """A process cannot start as it is configured; the text is the one line to show."""
+
+    code = "cyborg.configuration"
+
+
 class InvalidInput(CyborgError):
     code = "cyborg.invalid_input"
     http_status = 400
@@ -81,6 +87,12 @@ class AttributeExists(Conflict):
     code = "cyborg.attribute.exists"
 
 
+class AttributeReported(Conflict):
+    """A driver reports the attribute; deleting it would make the record wrong."""
+
+    code = "cyborg.attribute.reported"
+
+
 class NoFreeHandle(Conflict):
     code = "cyborg.arq.no_free_handle"
 
@@ -99,12 +111,6 @@ class AcceleratorRequestStateConflict(Conflict):
     """The ARQ's state, or the instance that holds it, does not allow the change."""
 
     code = "cyborg.arq.state_conflict"
-
-
-class ConcurrentUpdate(Conflict):
-    """Somebody else changed the row between our read and our write, repeatedly."""
-
-    code = "cyborg.concurrent_update"
 
 
 class NotResolvedYet(CyborgError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 
@@ -12,6 +13,9 @@ ACCELERATOR_CLASSES = frozenset({"FPGA", "GPU", "PGPU", "VGPU"})
 
 #: Most ARQs that one profile may ask for, and so one request may create.
 MAX_UNITS = 64
+
+#: Characters of all groups as JSON: what a TEXT column of MariaDB holds.
+MAX_SIZE = 60_000
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")
 _CUSTOM = re.compile(r"CUSTOM_[A-Z0-9_]{1,248}\Z")
@@ -43,6 +47,8 @@ def parse_groups(groups: object) -> tuple[dict[str, str], ...]:
     asked = sum(_amount(value) for group in parsed for _, value in _resources(group))
     if asked > MAX_UNITS:
         raise InvalidInput(f"The profile asks for {asked} accelerators; {MAX_UNITS} is the most.")
+    if len(json.dumps(parsed)) > MAX_SIZE:
+        raise InvalidInput(f"The groups are too long: {MAX_SIZE} characters is the most.")
     return parsed
 
 

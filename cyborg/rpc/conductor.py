@@ -19,6 +19,7 @@ class ConductorClient:
         self._caller = Caller(transport, CONDUCTOR_TOPIC)
         self._timeout = timeout
         self.connect = self._caller.connect
+        self.wait_until_reached = self._caller.wait_until_reached
 
     def create_accelerator_requests(
         self, device_profile_name: str, project_id: str | None
@@ -37,27 +38,41 @@ class ConductorClient:
         *,
         owner_project_id: str | None,
         by_service: bool,
+        generations: Mapping[str, int] | None = None,
     ) -> None:
         """Bind ARQs, all or none; again with the same values is a success without effect.
 
         :param bindings: ARQ uuid to ``hostname``, ``device_rp_uuid``, ``instance_uuid``.
         :param owner_project_id: whose the instance is, unless that is remembered.
         :param by_service: a service asked, on its token.
+        :param generations: refuse unless the ARQs are still at these; for a caller who may
+            do this only because of how they are.
         """
         self._call(
             "bind",
             bindings={uuid: dict(binding) for uuid, binding in bindings.items()},
             owner_project_id=owner_project_id,
             by_service=by_service,
+            generations=generations,
         )
 
-    def unbind(self, uuids: Sequence[str]) -> None:
-        """Unbind ARQs, all or none. An ARQ that holds nothing stays as it is."""
-        self._call("unbind", uuids=list(uuids))
+    def unbind(self, uuids: Sequence[str], generations: Mapping[str, int] | None = None) -> None:
+        """Unbind ARQs, all or none. An ARQ that holds nothing stays as it is.
 
-    def delete_accelerator_requests(self, uuids: Sequence[str]) -> list[str]:
-        """Delete those that exist; return the uuids of those that do not."""
-        return list(self._call("delete_accelerator_requests", uuids=list(uuids)))
+        :param generations: as with :meth:`bind`.
+        """
+        self._call("unbind", uuids=list(uuids), generations=generations)
+
+    def delete_accelerator_requests(
+        self, uuids: Sequence[str], generations: Mapping[str, int] | None = None
+    ) -> list[str]:
+        """Delete those that exist; return the uuids of those that do not.
+
+        :param generations: as with :meth:`bind`.
+        """
+        return list(
+            self._call("delete_accelerator_requests", uuids=list(uuids), generations=generations)
+        )
 
     def delete_accelerator_requests_of(self, instance_uuid: str) -> None:
         """Delete every ARQ of an instance. None is a success."""

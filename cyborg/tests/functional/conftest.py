@@ -27,9 +27,7 @@ def _database_url(kind: str, request: pytest.FixtureRequest, folder: Path) -> st
 
 
 @pytest.fixture(params=KINDS)
-def database_url(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The URL of a database with our schema and no rows, on each kind of server."""
     kind = request.param
     if kind not in _migrated:

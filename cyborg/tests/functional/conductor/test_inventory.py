@@ -154,3 +154,13 @@ def test_reading_a_record_costs_the_same_whatever_it_holds(env: Environment) -> 
     cards += [device(f"card-{n}", deployable(f"part-{n}", 16)) for n in range(20)]
     report(env, *cards)
     assert cost() == one
+
+
+def test_a_heartbeat_is_one_statement(env: Environment) -> None:
+    report(env, CARD)
+    digest = Snapshot((CARD,)).digest()
+    with counted_statements(env.database.engine) as statements:
+        assert inventory.heartbeat(env, HOST, digest)
+    assert len(statements) == 1
+    assert not inventory.heartbeat(env, HOST, "0" * 64)
+    assert not inventory.heartbeat(env, "unknown", digest)

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from cyborg.conductor import binding, catalogue, creating, finishing, releasing
 from cyborg.conductor.environment import Environment
 from cyborg.db.accelerator_requests import list_requests
-from cyborg.db.devices import list_devices
+from cyborg.db.device_profiles import list_profiles
+from cyborg.db.devices import list_attributes, list_devices
 from cyborg.db.tables import (
     accelerator_requests,
     attach_handles,
@@ -20,7 +21,14 @@ from cyborg.domain.clock import new_uuid, provider_uuid
 from cyborg.domain.errors import (
     AcceleratorRequestNotFound,
     AcceleratorRequestStateConflict,
+    AttributeExists,
+    AttributeNotFound,
+    AttributeReported,
+    DeployableNotFound,
     DeviceNotAvailable,
+    DeviceProfileExists,
+    DeviceProfileInUse,
+    DeviceProfileNotFound,
     InvalidInput,
     NoFreeHandle,
     ProviderNotFound,
@@ -499,3 +507,67 @@ def test_what_was_prepared_is_released_even_if_the_driver_no_longer_asks_for_it(
     releasing.delete(env, [uuid])
     assert agents.sent[-1][1].kind == "release"
     assert owners(env) != [None]
+
+
+def test_what_a_service_bound_meanwhile_is_not_a_users(ready: Environment) -> None:
+    """The API let a user through while the ARQ was Initial; then Nova bound it."""
+    [uuid] = make(ready)
+    [seen] = arqs(ready)
+    bind(ready, uuid, instance=new_uuid())
+    before = (arqs(ready), owners(ready))
+    values = {"hostname": HOST, "device_rp_uuid": RP, "instance_uuid": new_uuid()}
+    generations = {uuid: seen.generation}
+    for action in (
+        lambda: releasing.unbind(ready, [uuid], generations),
+        lambda: releasing.delete(ready, [uuid], generations),
+        lambda: binding.bind(ready, {uuid: values}, PROJECT, False, generations),
+    ):
+        with pytest.raises(AcceleratorRequestStateConflict):
+            action()
+    assert (arqs(ready), owners(ready)) == before
+    releasing.unbind(ready, [uuid], {uuid: before[0][0].generation})
+    assert owners(ready) == [None, None]
+
+
+def test_an_operators_attribute_can_go_and_a_drivers_stays(ready: Environment) -> None:
+    made = catalogue.create_attribute(ready, RP, "room", "12")
+    with pytest.raises(AttributeExists):
+        catalogue.create_attribute(ready, made.deployable_id, "room", "13")
+    with ready.database.reader() as connection:
+        reported = [a for a in list_attributes(connection) if a.key == "rc"]
+    with pytest.raises(AttributeReported):
+        catalogue.delete_attribute(ready, reported[0].uuid)
+    catalogue.delete_attribute(ready, made.uuid)
+    with pytest.raises(AttributeNotFound):
+        catalogue.delete_attribute(ready, made.uuid)
+    with pytest.raises(DeployableNotFound):
+        catalogue.create_attribute(ready, new_uuid(), "a", "b")
+
+
+def test_device_profiles_are_unique_and_stay_while_they_are_used(ready: Environment) -> None:
+    with pytest.raises(DeviceProfileExists, match="name"):
+        profile(ready)
+    with ready.database.reader() as connection:
+        [one] = list_profiles(connection, names=["one"])
+    with pytest.raises(DeviceProfileExists, match="uuid"):
+        catalogue.create_device_profile(
+            ready,
+            name="other",
+            groups=[{"resources:FPGA": "1"}],
+            description=None,
+            uuid=one.uuid,
+        )
+    [arq] = make(ready)
+    profile(ready, "two")
+    with ready.database.reader() as connection:
+        [two] = list_profiles(connection, names=["two"])
+    with pytest.raises(DeviceProfileInUse):
+        catalogue.delete_device_profiles(ready, [two.uuid, one.uuid])
+    with pytest.raises(DeviceProfileNotFound):
+        catalogue.delete_device_profiles(ready, [two.uuid, new_uuid()])
+    with ready.database.reader() as connection:
+        assert len(list_profiles(connection)) == 2, "some were deleted, though not all could be"
+    releasing.delete(ready, [arq])
+    catalogue.delete_device_profiles(ready, [two.uuid, one.uuid])
+    with pytest.raises(DeviceProfileNotFound):
+        make(ready)

@@ -55,9 +55,7 @@ def test_an_owner_cannot_go_before_its_handle_is_free(ready: Environment) -> Non
     handle, arq = ids(ready, attach_handles)[0], ids(ready, accelerator_requests)[0]
     execute(ready, own(handle, arq))
     with pytest.raises(db_exception.DBReferenceError):
-        execute(
-            ready, accelerator_requests.delete().where(accelerator_requests.c.id == arq)
-        )
+        execute(ready, accelerator_requests.delete().where(accelerator_requests.c.id == arq))
 
 
 def test_a_handle_cannot_be_owned_by_nobody_known(ready: Environment) -> None:

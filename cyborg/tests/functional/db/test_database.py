@@ -79,9 +79,7 @@ def test_the_databases_time_is_utc_and_compares_with_stored_times(database: Data
     def work(connection: sa.Connection) -> None:
         for name, seconds in (("past", -60), ("future", 60.5)):
             connection.execute(
-                hosts.insert().values(
-                    name=name, last_seen_at=database_now(seconds), created_at=NOW
-                )
+                hosts.insert().values(name=name, last_seen_at=database_now(seconds), created_at=NOW)
             )
 
     database.run(work)

@@ -71,6 +71,7 @@ def test_groups_are_stored_flat_as_strings_and_in_order() -> None:
         [{"trait:CUSTOM_A": "wanted"}],
         [{"trait:CUSTOM_A-B": "required"}],
         [{"accel:": "x"}],
+        [{"resources:FPGA": "1", "accel:x": "é" * 10_001}],
         [{"resource:FPGA": "1"}],
         [{"": "1"}],
     ],

@@ -37,9 +37,7 @@ ALLOWED = {
 }
 
 
-@pytest.mark.parametrize(
-    ("source", "target"), [*itertools.product(ArqState, ArqState)], ids=str
-)
+@pytest.mark.parametrize(("source", "target"), [*itertools.product(ArqState, ArqState)], ids=str)
 def test_every_edge(source: ArqState, target: ArqState) -> None:
     allowed = (source.value, target.value) in ALLOWED
     assert may_become(source, target) is allowed

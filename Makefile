@@ -1,0 +1,56 @@
+# Two commands matter: "make run" runs the service on this machine, "make test" passes
+# the tests. "make help" lists the others.
+
+PYTHON ?= python3
+VENV := .venv
+CLIENT_VENV := .venv-client
+DATA := .standalone
+# A checkout without tags or a tarball without .git has no version to find.
+export PBR_VERSION ?= 0.1.0
+
+.PHONY: help
+help: ## List what can be made.
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: $(VENV)/.run ## Run the service here: API, conductor and agent on 127.0.0.1:6666.
+	@exec $(VENV)/bin/cyborg-standalone --data-dir $(DATA) --clouds-file clouds.yaml $(ARGS)
+
+.PHONY: tour
+tour: $(CLIENT_VENV)/.made ## Walk the main job against "make run" with the real client.
+	@OPENSTACK=$(CLIENT_VENV)/bin/openstack tools/tour.sh
+
+.PHONY: test
+test: $(VENV)/.test $(CLIENT_VENV)/.made ## Pass the tests; "make deps" first, or some are skipped.
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+.PHONY: deps
+deps: ## Install the system packages that the tests need (the only thing that installs any).
+	@tools/install_deps.sh
+
+.PHONY: check
+check: $(VENV)/.test ## Lint and type-check.
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/codespell cyborg doc releasenotes tools README.rst
+
+.PHONY: clean
+clean: ## Remove the data, the virtual environments and what was built.
+	rm -rf $(DATA) clouds.yaml $(VENV) $(CLIENT_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+# The marks say that an environment is complete and newer than what it was made from, so
+# that a second run needs no network.
+$(VENV)/.run: requirements.txt constraints.txt setup.cfg
+	@tools/make_venv.sh $(PYTHON) $(VENV) -r requirements.txt
+	@$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run test-requirements.txt
+	@$(VENV)/bin/pip install --quiet -c constraints.txt -r test-requirements.txt
+	@touch $@
+
+$(CLIENT_VENV)/.made: client-requirements.txt constraints.txt
+	@tools/make_venv.sh $(PYTHON) $(CLIENT_VENV) -r client-requirements.txt
+	@touch $@

@@ -1,0 +1,84 @@
+"""cyborg-api: the API on a threaded WSGI server of its own.
+
+Under uwsgi, gunicorn and the like, :mod:`cyborg.wsgi.api` is served instead.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from oslo_config import cfg
+
+from cyborg.api.app import build_application
+from cyborg.api.server import HttpServer, check_exposure
+from cyborg.cmd import configuration, process
+from cyborg.db.database import ReadDatabase
+from cyborg.rpc.conductor import ConductorClient
+from cyborg.rpc.transport import PING_TIMEOUT, get_transport
+
+PROG = "cyborg-api"
+
+
+def _register(conf: cfg.ConfigOpts) -> None:
+    conf.register_cli_opt(
+        cfg.BoolOpt(
+            "allow-unauthenticated-remote",
+            default=False,
+            help="With auth_strategy=noauth, listen even where others can reach it.",
+        )
+    )
+
+
+class ApiService:
+    """The HTTP server as a service of a process."""
+
+    def __init__(self, conf: cfg.ConfigOpts, conductor: ConductorClient) -> None:
+        self._conductor = conductor
+        self._database = ReadDatabase(conf)
+        application = build_application(conf, self._database, conductor)
+        self._server = HttpServer(application, conf.api.host_ip, conf.api.port, conf.api.threads)
+
+    def bind(self) -> None:
+        """Take the port.
+
+        :raises CannotServe: it is taken, or the address is not this host's.
+        """
+        self._server.bind()
+
+    def start(self) -> None:
+        """Serve in the background."""
+        self._conductor.connect()
+        # Where the queue is there, the first change need not be answered 503.
+        self._conductor.wait_until_reached(2 * PING_TIMEOUT)
+        self._server.start()
+
+    def stop(self, timeout: float) -> None:
+        """Finish the requests that are being served."""
+        self._server.stop(timeout)
+        self._database.dispose()
+
+    def reload(self) -> None:
+        """Nothing to do: options are read where they are used."""
+
+
+def make_service(conf: cfg.ConfigOpts, transport: object) -> ApiService:
+    """Return the API, with its port taken.
+
+    :raises CannotServe: it is not to be had, or others could use it unauthenticated.
+    """
+    check_exposure(conf, conf.allow_unauthenticated_remote)
+    service = ApiService(conf, ConductorClient(transport, lambda: conf.api.rpc_timeout))
+    service.bind()
+    return service
+
+
+def serve(arguments: Sequence[str]) -> int:
+    """Serve the API until told to stop."""
+    conf = configuration.read(PROG, arguments, prepare=_register, needs_database=True)
+    return process.run(conf, [make_service(conf, get_transport(conf))])
+
+
+def main() -> None:
+    """Entry point."""
+    sys.exit(configuration.main(PROG, serve))

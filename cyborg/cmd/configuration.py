@@ -1,0 +1,110 @@
+"""Reading the configuration of a command, and refusing a wrong one with one line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Callable, Sequence
+
+from oslo_config import cfg
+from oslo_db import options as db_options
+from oslo_log import log
+
+from cyborg.conf import opts
+from cyborg.domain.errors import ConfigurationError
+from cyborg.version import version
+
+#: Exit status of a command that was given a wrong option, as argparse has it.
+WRONG_OPTION = 2
+
+
+def read(
+    prog: str,
+    arguments: Sequence[str],
+    *,
+    prepare: Callable[[cfg.ConfigOpts], None] | None = None,
+    needs_database: bool = False,
+    config_files: Sequence[str] | None = None,
+) -> cfg.ConfigOpts:
+    """Return the global configuration, read, checked, and with logging set up.
+
+    oslo.messaging reads some of its options from the global object only, so that is the
+    one that every command uses.
+
+    :param prepare: registers further options before anything is read.
+    :raises ConfigurationError: a value is wrong or missing, or a file cannot be read.
+    :raises SystemExit: after ``--help`` or ``--version``, or for an unknown argument.
+    """
+    conf = cfg.CONF
+    opts.register(conf)
+    if prepare is not None:
+        prepare(conf)
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            conf(
+                list(arguments),
+                project="cyborg",
+                prog=prog,
+                version=f"{prog} {version()}",
+                default_config_files=None if config_files is None else list(config_files),
+            )
+    except SystemExit as end:
+        if end.code:
+            # argparse prints its whole usage first; the last line says what is wrong.
+            lines = complaint.getvalue().strip().splitlines()
+            raise ConfigurationError(lines[-1] if lines else "wrong arguments") from end
+        raise
+    except cfg.Error as error:
+        raise ConfigurationError(" ".join(str(error).split())) from error
+    check(conf, needs_database)
+    log.setup(conf, "cyborg")
+    return conf
+
+
+def check(conf: cfg.ConfigOpts, needs_database: bool) -> None:
+    """Look at every option once, so that a wrong one is known now and not at its first use.
+
+    :raises ConfigurationError: with the option's name.
+    """
+    groups = [*opts.list_opts(), (cfg.OptGroup("database"), db_options.database_opts)]
+    for group, options in groups:
+        for option in options:
+            try:
+                _ = conf[group.name][option.dest] if group else conf[option.dest]
+            except (cfg.Error, ValueError) as error:
+                raise ConfigurationError(" ".join(str(error).split())) from error
+    if needs_database and not conf.database.connection:
+        raise ConfigurationError("no database: set 'connection' in the section [database]")
+
+
+def check_files(conf: cfg.ConfigOpts) -> None:
+    """Look at the configuration files as they are now, without taking anything from them.
+
+    oslo.config would take a wrong value, and complain where it is used.
+
+    :raises ConfigurationError: a value is wrong, or a file cannot be read.
+    """
+    trial = cfg.ConfigOpts()
+    opts.register(trial)
+    try:
+        trial(
+            [],
+            project="cyborg",
+            default_config_files=conf.config_file,
+            default_config_dirs=conf.config_dir,
+        )
+    except cfg.Error as error:
+        raise ConfigurationError(" ".join(str(error).split())) from error
+    check(trial, needs_database=False)
+
+
+def main(prog: str, work: Callable[[Sequence[str]], int]) -> int:
+    """Run a command: what is wrong with its configuration is one line on standard error."""
+    try:
+        return work(sys.argv[1:])
+    except ConfigurationError as error:
+        text = str(error)
+        print(text if text.startswith(prog) else f"{prog}: {text}", file=sys.stderr)
+        return WRONG_OPTION

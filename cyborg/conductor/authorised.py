@@ -1,0 +1,28 @@
+"""What the API was sure of when it let a caller through, held against what is locked now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from cyborg.db.accelerator_requests import LockedRequest
+from cyborg.domain.errors import AcceleratorRequestStateConflict
+
+#: ARQ uuid to the generation that the decision was made on; None where it does not depend
+#: on how the ARQ is (a service may do everything).
+Generations = Mapping[str, int] | None
+
+
+def require_unchanged(arqs: Iterable[LockedRequest], generations: Generations) -> None:
+    """Refuse if an ARQ is no longer as it was when the API decided that the caller may.
+
+    An ARQ that a service has bound meanwhile must not be unbound by a user.
+
+    :raises AcceleratorRequestStateConflict: so it is.
+    """
+    if generations is None:
+        return
+    for arq in arqs:
+        if generations.get(arq.uuid) != arq.generation:
+            raise AcceleratorRequestStateConflict(
+                f"Accelerator request {arq.uuid} has changed meanwhile; try again."
+            )

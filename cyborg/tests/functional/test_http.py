@@ -1,0 +1,298 @@
+"""The API and the conductor's use cases together, over HTTP in this process, on each database.
+
+Only the message queue between the two is left out: what crosses it is turned into JSON and
+back. The statements that are counted are those of both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import webob
+
+from cyborg.api.app import build_application
+from cyborg.conductor.endpoint import ConductorEndpoint
+from cyborg.conductor.environment import Environment
+from cyborg.db.accelerator_requests import insert_requests
+from cyborg.db.database import ReadDatabase
+from cyborg.db.device_profiles import list_profiles
+from cyborg.db.tables import metadata
+from cyborg.domain.clock import new_uuid, provider_uuid
+from cyborg.rpc.conductor import ConductorClient
+from cyborg.rpc.wire import open_answer
+from cyborg.tests.helpers import (
+    HOST,
+    counted_statements,
+    deployable,
+    device,
+    report,
+)
+
+NAME = f"{HOST}_FakeDevice"
+PROVIDER = provider_uuid(NAME)
+ARQS = "/v2/accelerator_requests"
+
+#: Statements of a life: create, bind with its event, read, delete.
+BUDGET = 16
+
+
+class InProcess:
+    """Calls the endpoint as the message queue would."""
+
+    def __init__(self, endpoint: ConductorEndpoint) -> None:
+        self._endpoint = endpoint
+        self.calls: list[str] = []
+
+    def call(self, method: str, *, timeout: float, **arguments: Any) -> Any:
+        self.calls.append(method)
+        sent = json.loads(json.dumps(arguments))
+        answer = getattr(self._endpoint, method)({}, **sent)
+        return open_answer(json.loads(json.dumps(answer)))
+
+
+class Service:
+    """The API on top of a conductor."""
+
+    def __init__(self, env: Environment) -> None:
+        env.conf.set_override("auth_strategy", "noauth")
+        self.env = env
+        self.queue = InProcess(ConductorEndpoint(env))
+        client = ConductorClient.__new__(ConductorClient)
+        client._caller = self.queue  # type: ignore[assignment]
+        client._timeout = lambda: 1.0
+        self.database = ReadDatabase(env.conf)
+        self.application = build_application(env.conf, self.database, client)
+
+    def ask(
+        self, method: str, path: str, body: object = None, raw: bytes | None = None, **headers: str
+    ) -> webob.Response:
+        request = webob.Request.blank(path, method=method)
+        if raw is None and body is not None:
+            raw = json.dumps(body).encode()
+        if raw is not None:
+            request.body = raw
+            request.content_type = "application/json"
+        request.headers["OpenStack-API-Version"] = "accelerator latest"
+        request.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+        return request.get_response(self.application)
+
+    def make(self, profile: str = "one") -> list[str]:
+        answer = self.ask("POST", ARQS, {"device_profile_name": profile})
+        assert answer.status_int == 201, answer.text
+        return [arq["uuid"] for arq in answer.json["arqs"]]
+
+    def bind(self, uuids: list[str], **values: str) -> webob.Response:
+        values = {
+            "hostname": HOST,
+            "device_rp_uuid": PROVIDER,
+            "instance_uuid": new_uuid(),
+            **values,
+        }
+        patch = [{"op": "add", "path": f"/{key}", "value": value} for key, value in values.items()]
+        return self.ask("PATCH", ARQS, dict.fromkeys(uuids, patch))
+
+    @contextmanager
+    def counted(self) -> Iterator[list[str]]:
+        """Collect the statements of both, and count the messages."""
+        with ExitStack() as stack:
+            of_api = stack.enter_context(counted_statements(self.database.engine))
+            of_conductor = stack.enter_context(counted_statements(self.env.database.engine))
+            both: list[str] = []
+            yield both
+            both += [*of_api, *of_conductor]
+
+    def rows(self) -> dict[str, list[Any]]:
+        """Return everything that is in the database."""
+        with self.env.database.reader() as connection:
+            return {
+                table.name: [tuple(row) for row in connection.execute(sa.select(table))]
+                for table in metadata.sorted_tables
+            }
+
+
+@pytest.fixture
+def service(env: Environment) -> Iterator[Service]:
+    """Sixteen handles, a profile of one FPGA and one of eight."""
+    report(env, device("card", deployable(NAME, 16)))
+    service = Service(env)
+    for name, units in (("one", "1"), ("eight", "8")):
+        body = [{"name": name, "groups": [{"resources:FPGA": units}]}]
+        assert service.ask("POST", "/v2/device_profiles", body).status_int == 201
+    yield service
+    service.database.dispose()
+
+
+def life(service: Service, profile: str) -> dict[str, int]:
+    """Live through what Nova does at a boot and a delete; count the statements of each."""
+    counts: dict[str, int] = {}
+    instance = new_uuid()
+    with service.counted() as statements:
+        uuids = service.make(profile)
+    counts["create"] = len(statements)
+    with service.counted() as statements:
+        assert service.bind(uuids, instance_uuid=instance).status_int == 202
+    counts["bind"] = len(statements)
+    with service.counted() as statements:
+        arqs = service.ask("GET", f"{ARQS}?instance={instance}").json["arqs"]
+    counts["read"] = len(statements)
+    assert [arq["state"] for arq in arqs] == ["Bound"] * len(uuids)
+    assert len({arq["attach_handle_uuid"] for arq in arqs}) == len(uuids)
+    with service.counted() as statements:
+        assert service.ask("DELETE", f"{ARQS}?instance={instance}").status_int == 204
+    counts["delete"] = len(statements)
+    assert service.ask("GET", f"{ARQS}?instance={instance}").json == {"arqs": []}
+    return counts
+
+
+def fill(service: Service, rows: int) -> None:
+    """Put so many other ARQs into the table."""
+
+    def work(connection: sa.Connection) -> None:
+        [profile] = list_profiles(connection, names=["one"])
+        for start in range(0, rows, 500):
+            insert_requests(
+                connection,
+                [
+                    {
+                        "uuid": new_uuid(),
+                        "state": "Initial",
+                        "device_profile_id": profile.id,
+                        "device_profile_group_id": 0,
+                        "group_json": "{}",
+                        "project_id": "other",
+                        "instance_uuid": new_uuid(),
+                        "created_at": service.env.clock(),
+                    }
+                    for _ in range(min(500, rows - start))
+                ],
+            )
+
+    service.env.database.run(work)
+
+
+def test_a_life_stays_within_its_budget(service: Service) -> None:
+    service.queue.calls.clear()
+    counts = life(service, "one")
+    assert sum(counts.values()) <= BUDGET, counts
+    assert len(service.queue.calls) == 3, "one message a change, none to read"
+
+
+def test_the_cost_does_not_depend_on_the_table(service: Service) -> None:
+    fill(service, 10)
+    few = life(service, "one")
+    fill(service, 1990)
+    assert life(service, "one") == few
+
+
+def test_eight_arqs_cost_hardly_more_than_one(service: Service) -> None:
+    one, eight = life(service, "one"), life(service, "eight")
+    for step, statements in one.items():
+        assert eight[step] <= 1.3 * statements, (step, one, eight)
+
+
+BAD: list[tuple[str, str, dict[str, Any], int]] = [
+    ("malformed JSON", "POST", {"path": ARQS, "raw": b'{"device'}, 400),
+    ("malformed JSON", "PATCH", {"path": ARQS, "raw": b"{"}, 400),
+    ("malformed JSON", "POST", {"path": "/v2/device_profiles", "raw": b"[{]"}, 400),
+    ("no body", "POST", {"path": ARQS}, 400),
+    (
+        "wrong content type",
+        "POST",
+        {"path": ARQS, "body": {"device_profile_name": "one"}, "Content_Type": "text/plain"},
+        415,
+    ),
+    ("unknown profile", "POST", {"path": ARQS, "body": {"device_profile_name": "none"}}, 404),
+    ("no profile", "POST", {"path": ARQS, "body": {}}, 400),
+    ("a list", "POST", {"path": ARQS, "body": []}, 400),
+    (
+        "a name that is taken",
+        "POST",
+        {
+            "path": "/v2/device_profiles",
+            "body": [{"name": "one", "groups": [{"resources:FPGA": "1"}]}],
+        },
+        409,
+    ),
+    ("no groups", "POST", {"path": "/v2/device_profiles", "body": [{"name": "x"}]}, 400),
+    (
+        "a bad amount",
+        "POST",
+        {
+            "path": "/v2/device_profiles",
+            "body": [{"name": "x", "groups": [{"resources:FPGA": "-1"}]}],
+        },
+        400,
+    ),
+    ("a profile in use", "DELETE", {"path": "/v2/device_profiles/one"}, 409),
+    ("an unknown device", "POST", {"path": f"/v2/devices/{PROVIDER}/disable"}, 404),
+    (
+        "an unknown deployable",
+        "POST",
+        {"path": "/v2/attributes", "body": {"deployable_id": 99999, "key": "a", "value": "b"}},
+        404,
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "method", "request_", "status"), BAD)
+def test_bad_input_is_refused_and_changes_nothing(
+    service: Service, what: str, method: str, request_: dict[str, Any], status: int
+) -> None:
+    service.make()
+    before = service.rows()
+    answer = service.ask(method, **request_)
+    assert answer.status_int == status, answer.text
+    fault = json.loads(answer.json["error_message"])
+    assert fault["faultcode"] == "Client"
+    assert len(fault["faultstring"]) > 10
+    assert service.rows() == before
+
+
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [
+        ({"device_rp_uuid": new_uuid()}, 404),
+        ({"hostname": "elsewhere"}, 409),
+        ({"instance_uuid": "not a uuid"}, 400),
+    ],
+)
+def test_a_wrong_bind_is_refused_and_changes_nothing(
+    service: Service, values: dict[str, str], status: int
+) -> None:
+    uuids = service.make("eight")
+    before = service.rows()
+    assert service.bind(uuids, **values).status_int == status
+    assert service.rows() == before
+
+
+def test_a_bind_without_enough_handles_changes_nothing(service: Service) -> None:
+    for _ in range(2):
+        assert service.bind(service.make("eight")).status_int == 202
+    uuids = service.make()
+    before = service.rows()
+    assert service.bind(uuids).status_int == 409
+    assert service.rows() == before
+
+
+def test_binding_to_another_instance_changes_nothing(service: Service) -> None:
+    uuids, instance = service.make(), new_uuid()
+    assert service.bind(uuids, instance_uuid=instance).status_int == 202
+    before = service.rows()
+    assert service.bind(uuids).status_int == 409
+    assert service.rows() == before
+    assert service.bind(uuids, instance_uuid=instance).status_int == 202
+    assert service.rows() == before
+
+
+def test_deleting_some_that_do_not_exist_deletes_the_others(service: Service) -> None:
+    [uuid] = service.make()
+    absent = new_uuid()
+    answer = service.ask("DELETE", f"{ARQS}?arqs={absent},{uuid}")
+    assert answer.status_int == 404
+    assert absent in answer.text
+    assert service.ask("GET", ARQS).json == {"arqs": []}
