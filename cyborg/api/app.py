@@ -23,15 +23,12 @@ from cyborg.api.v2.devices import DevicesController
 from cyborg.db.database import ReadDatabase
 from cyborg.rpc.conductor import ConductorClient
 
-#: Bytes; the largest sensible body, 64 binds, has a quarter of that.
-MAX_BODY = 64 * 1024
-
 
 def build_application(
     conf: cfg.ConfigOpts, database: ReadDatabase, conductor: ConductorClient
 ) -> Any:
     """Return the API as a WSGI callable. Neither database nor conductor need be there yet."""
-    _set_defaults(conf)
+    conf.register_opts(cors.OPTS, "cors")
     services = Services(conf, database, conductor, Authorizer(conf), service_token_roles(conf))
     application = _controllers(services)
     # From the innermost to the outermost. Faults are answered outside of authentication,
@@ -62,9 +59,3 @@ def _controllers(services: Services) -> Any:
         force_canonical=False,
         request_cls=Request,
     )
-
-
-def _set_defaults(conf: cfg.ConfigOpts) -> None:
-    conf.register_opts(cors.OPTS, "cors")
-    conf.register_opts(sizelimit.OPTS, "oslo_middleware")
-    conf.set_default("max_request_body_size", MAX_BODY, "oslo_middleware")

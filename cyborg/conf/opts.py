@@ -5,12 +5,16 @@ from __future__ import annotations
 from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log
-from oslo_middleware import cors
+from oslo_middleware import cors, sizelimit
 from oslo_policy import opts as policy_opts
 
 from cyborg.conf import agent, api, conductor, default, fake_driver
 
 _MODULES = (default, api, conductor, agent, fake_driver)
+
+
+#: Bytes of a request's body; the largest sensible one, 64 binds, has a quarter of that.
+MAX_BODY = 64 * 1024
 
 
 def list_opts() -> list[tuple[cfg.OptGroup | None, list[cfg.Opt]]]:
@@ -21,6 +25,7 @@ def list_opts() -> list[tuple[cfg.OptGroup | None, list[cfg.Opt]]]:
 def set_defaults() -> None:
     """Set what this service wants otherwise than the libraries do."""
     policy_opts.set_defaults(cfg.CONF, "policy.yaml", enforce_new_defaults=True)
+    cfg.set_defaults(sizelimit.OPTS, max_request_body_size=MAX_BODY)
     cors.set_defaults(
         allow_headers=[
             "X-Auth-Token",
