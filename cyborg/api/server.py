@@ -28,13 +28,13 @@ class _Server(wsgi.Server):
 
 
 class HttpServer:
-    """A WSGI application on an address and port."""
+    """An address and port, and then a WSGI application on it."""
 
-    def __init__(self, application: Any, address: str, port: int, threads: int) -> None:
+    def __init__(self, address: str, port: int, threads: int) -> None:
         self._address = address
         self._server = _Server(
             (address, port),
-            application,
+            None,
             numthreads=threads,
             server_name="cyborg-api",
             request_queue_size=_BACKLOG,
@@ -60,8 +60,9 @@ class HttpServer:
                 f"cannot listen on {self._address} port {self.port}: {reason}"
             ) from error
 
-    def start(self) -> None:
-        """Serve, in the background."""
+    def start(self, application: Any) -> None:
+        """Serve the application, in the background."""
+        self._server.wsgi_app = application
         self._thread = threading.Thread(target=self._server.serve, name="http", daemon=True)
         self._thread.start()
         LOG.info("api serving address=%s port=%s", self._address, self.port)

@@ -31,27 +31,27 @@ def _register(conf: cfg.ConfigOpts) -> None:
 
 
 class ApiService:
-    """The HTTP server as a service of a process."""
+    """The API and its HTTP server, as a service of a process."""
 
-    def __init__(self, conf: cfg.ConfigOpts, conductor: ConductorClient) -> None:
-        self._conductor = conductor
-        self._database = ReadDatabase(conf)
-        application = build_application(conf, self._database, conductor)
-        self._server = HttpServer(application, conf.api.host_ip, conf.api.port, conf.api.threads)
+    def __init__(self, conf: cfg.ConfigOpts, transport: object) -> None:
+        """Take the port, then make the application.
 
-    def bind(self) -> None:
-        """Take the port.
-
-        :raises CannotServe: it is taken, or the address is not this host's.
+        :raises ConfigurationError: the port is not to be had, or others could use the service
+            unauthenticated.
         """
+        check_exposure(conf, conf.allow_unauthenticated_remote)
+        self._server = HttpServer(conf.api.host_ip, conf.api.port, conf.api.threads)
         self._server.bind()
+        self._conductor = ConductorClient(transport, lambda: conf.api.rpc_timeout)
+        self._database = ReadDatabase(conf)
+        self._application = build_application(conf, self._database, self._conductor)
 
     def start(self) -> None:
         """Serve in the background."""
         self._conductor.connect()
         # Where the queue is there, the first change need not be answered 503.
         self._conductor.wait_until_reached(2 * PING_TIMEOUT)
-        self._server.start()
+        self._server.start(self._application)
 
     def stop(self, timeout: float) -> None:
         """Finish the requests that are being served."""
@@ -62,21 +62,10 @@ class ApiService:
         """Nothing to do: options are read where they are used."""
 
 
-def make_service(conf: cfg.ConfigOpts, transport: object) -> ApiService:
-    """Return the API, with its port taken.
-
-    :raises CannotServe: it is not to be had, or others could use it unauthenticated.
-    """
-    check_exposure(conf, conf.allow_unauthenticated_remote)
-    service = ApiService(conf, ConductorClient(transport, lambda: conf.api.rpc_timeout))
-    service.bind()
-    return service
-
-
 def serve(arguments: Sequence[str]) -> int:
     """Serve the API until told to stop."""
     conf = configuration.read(PROG, arguments, prepare=_register, needs_database=True)
-    return process.run(conf, [make_service(conf, get_transport(conf))])
+    return process.run(conf, [ApiService(conf, get_transport(conf))])
 
 
 def main() -> None:

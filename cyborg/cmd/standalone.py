@@ -133,7 +133,7 @@ def serve(arguments: Sequence[str]) -> int:
     if conf.port:
         conf.set_override("port", conf.port, group="api")
     transport = get_transport(conf)
-    http = api.make_service(conf, transport)
+    http = api.ApiService(conf, transport)
     database = ReadDatabase(conf)
     schema.upgrade(database.engine)
     database.dispose()

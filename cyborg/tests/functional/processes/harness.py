@@ -214,6 +214,8 @@ class Deployment:
         """Wait until a host's first deployable is there; return its provider."""
 
         def provider() -> str | None:
+            dead = [process.command for process in self.processes if not process.alive()]
+            assert not dead, f"ended: {dead}"
             if self.api.status("GET", "/v2/devices") != 200:
                 return None
             names = {

@@ -13,6 +13,7 @@ import pytest
 from cyborg.domain.clock import new_uuid
 from cyborg.tests.functional.processes.harness import Deployment, deployed, wait_for
 from cyborg.tests.servers.mariadb import MariaDB
+from cyborg.tests.servers.postgresql import PostgreSQL
 from cyborg.tests.servers.rabbitmq import RabbitMQ
 
 HOST = "compute-1"
@@ -100,19 +101,30 @@ def test_the_message_queue_goes_and_comes_back(cloud: Deployment, rabbitmq: Rabb
     assert all_alive(cloud)
 
 
-def test_the_database_goes_and_comes_back(cloud: Deployment, mariadb: MariaDB) -> None:
+@pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
+def test_the_database_goes_and_comes_back(
+    kind: str, tmp_path: Path, rabbit_url: str, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue(kind)
+    url = request.getfixturevalue(f"{kind}_url")
+    with deployed(tmp_path, url, rabbit_url) as cloud:
+        cloud.dbsync()
+        lose_the_database(cloud, server)
+
+
+def lose_the_database(cloud: Deployment, server: MariaDB | PostgreSQL) -> None:
     cloud.conductor(), cloud.agent(HOST), cloud.http()
     provider = cloud.wait_for_device(HOST)
     api = cloud.api
     api.profile("one")
     [uuid] = api.arqs("one")
     instance = new_uuid()
-    mariadb.kill()
+    server.kill()
     assert api.status("GET", "/v2/devices") == 503
     assert api.bind([uuid], instance, HOST, provider).status_code == 503
     answer = api.ask("POST", "/v2/accelerator_requests", {"device_profile_name": "one"})
     assert answer.status_code == 503
-    mariadb.start()
+    server.start()
     assert api.get(f"/v2/accelerator_requests/{uuid}")["state"] == "Initial"
     assert api.bind([uuid], instance, HOST, provider).status_code == 202
     assert all_alive(cloud)

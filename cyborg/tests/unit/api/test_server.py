@@ -51,9 +51,9 @@ def get(port: int, answers: list[object]) -> None:
 
 
 def test_stop_finishes_what_is_under_way(slow: Slow) -> None:
-    server = HttpServer(slow, HOST, 0, 2)
+    server = HttpServer(HOST, 0, 2)
     server.bind()
-    server.start()
+    server.start(slow)
     answers: list[object] = []
     asking = threading.Thread(target=get, args=(server.port, answers))
     asking.start()
@@ -77,9 +77,9 @@ def test_stop_finishes_what_is_under_way(slow: Slow) -> None:
 
 def test_stop_does_not_wait_for_ever(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cyborg.api.server._CLOSING", 0.1)
-    server = HttpServer(slow, HOST, 0, 1)
+    server = HttpServer(HOST, 0, 1)
     server.bind()
-    server.start()
+    server.start(slow)
     answers: list[object] = []
     asking = threading.Thread(target=get, args=(server.port, answers))
     asking.start()
@@ -95,7 +95,7 @@ def test_busy_port() -> None:
         taken.bind((HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
-        server = HttpServer(Slow(), HOST, port, 1)
+        server = HttpServer(HOST, port, 1)
         with pytest.raises(ConfigurationError) as caught:
             server.bind()
     expected = f"cannot listen on {HOST} port {port}: Address already in use"
@@ -103,14 +103,14 @@ def test_busy_port() -> None:
 
 
 def test_address_of_another_host() -> None:
-    server = HttpServer(Slow(), "192.0.2.1", 0, 1)
+    server = HttpServer("192.0.2.1", 0, 1)
     with pytest.raises(ConfigurationError, match=r"192\.0\.2\.1 port 0: Cannot assign"):
         server.bind()
 
 
 def test_no_address() -> None:
     with pytest.raises(ConfigurationError, match="cannot listen on no-such-host") as caught:
-        HttpServer(Slow(), "no-such-host.invalid", 0, 1).bind()
+        HttpServer("no-such-host.invalid", 0, 1).bind()
     assert "\n" not in str(caught.value)
 
 

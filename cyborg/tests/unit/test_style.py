@@ -1,0 +1,30 @@
+"""The checks of "make check", so that nothing lands without them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+TOOLS = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "--no-cache", "."],
+        ["ruff", "format", "--no-cache", "--check", "."],
+        ["mypy"],
+        ["lint-imports", "--no-cache"],
+        ["codespell", "cyborg", "doc", "releasenotes", "tools", "README.rst"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_check(command: list[str]) -> None:
+    done = subprocess.run(
+        [TOOLS / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
