@@ -44,7 +44,7 @@ clean: ## Remove the data, the virtual environments and what was built.
 # that a second run needs no network.
 $(VENV)/.run: requirements.txt constraints.txt setup.cfg
 	@tools/make_venv.sh $(PYTHON) $(VENV) -r requirements.txt
-	@$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run test-requirements.txt

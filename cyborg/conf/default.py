@@ -7,7 +7,7 @@ import socket
 from oslo_config import cfg
 
 OPTS: list[cfg.Opt] = [
-    cfg.HostAddressOpt(
+    cfg.StrOpt(
         "host",
         default=socket.gethostname(),
         sample_default="<this host's name>",

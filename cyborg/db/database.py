@@ -6,6 +6,7 @@ transactions are SQLAlchemy Core connections, one a use case.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,10 @@ _UNAVAILABLE = (
 )
 
 T = TypeVar("T")
+
+
+#: How SQLite, MariaDB and PostgreSQL say that "cyborg-dbsync upgrade" has not run.
+_NO_TABLE = re.compile(r"no such table|\(1146, |UndefinedTable")
 
 
 class Contention(Exception):
@@ -127,6 +132,10 @@ def _unavailable() -> Iterator[None]:
         yield
     except (*_UNAVAILABLE, Contention) as error:
         raise ServiceUnavailable("The database is not available now; try again.") from error
+    except (db_exception.DBError, sa.exc.ProgrammingError) as error:
+        if not _NO_TABLE.search(str(error)):
+            raise
+        raise ServiceUnavailable("The database has no schema of ours yet; try later.") from error
 
 
 def _create_engine(conf: cfg.ConfigOpts) -> sa.Engine:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 
 from cyborg.db.tables import outbox
 from cyborg.db.types import database_now
-from cyborg.domain.model import Event, EventState, EventStatus
+from cyborg.domain.model import EventState, EventStatus
 
 
 def insert_events(
@@ -44,18 +43,3 @@ def insert_events(
 def delete_events_of(connection: sa.Connection, request_ids: Collection[int]) -> None:
     """Forget what was to be told of these ARQs: they begin again."""
     connection.execute(outbox.delete().where(outbox.c.accelerator_request_id.in_(request_ids)))
-
-
-def list_events(connection: sa.Connection) -> Sequence[Event]:
-    """Return every event that has not been sent, oldest first."""
-    return [_event(row) for row in connection.execute(sa.select(outbox).order_by(outbox.c.id))]
-
-
-def _event(row: sa.Row[Any]) -> Event:
-    return Event(
-        id=row.id,
-        instance_uuid=row.instance_uuid,
-        accelerator_request_uuid=row.accelerator_request_uuid,
-        status=EventStatus(row.status),
-        attempt=row.attempt,
-    )

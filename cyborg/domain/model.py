@@ -47,9 +47,8 @@ class JobKind(enum.StrEnum):
 
 
 class EventState(enum.StrEnum):
-    """Where an outbox row stands. What was sent is deleted."""
+    """Where an outbox row stands."""
 
-    PENDING = "pending"
     #: No Nova is configured: kept for the reader, never tried.
     NOT_SENT = "not_sent"
 
@@ -59,15 +58,6 @@ class EventStatus(enum.StrEnum):
 
     COMPLETED = "completed"
     FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    id: int
-    name: str
-    report_digest: str | None
-    generation: int
-    last_seen_at: datetime.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +160,3 @@ class Job:
     payload: Mapping[str, object]
     generation: int
     failures: int
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """An ``accelerator-request-bound`` event that Nova has not been told yet."""
-
-    id: int
-    instance_uuid: str
-    accelerator_request_uuid: str
-    status: EventStatus
-    attempt: int

@@ -12,8 +12,10 @@ from oslo_db.sqlalchemy.test_migrations import ModelsMigrationsSync
 
 from cyborg.db import schema
 from cyborg.db.database import Database
+from cyborg.db.devices import list_devices
 from cyborg.db.tables import metadata
 from cyborg.db.types import UtcDateTime
+from cyborg.domain.errors import ServiceUnavailable
 from cyborg.tests.helpers import make_conf
 
 
@@ -42,6 +44,12 @@ def test_the_migrations_make_the_tables_that_the_code_uses(empty: Database) -> N
     Sync("test_models_sync").run(result)
     assert result.testsRun == 1
     assert result.failures + result.errors == []
+    empty.dispose()
+
+
+def test_a_database_without_our_schema_is_unavailable(empty: Database) -> None:
+    with pytest.raises(ServiceUnavailable), empty.reader() as connection:
+        list_devices(connection)
     empty.dispose()
 
 
