@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from http import HTTPStatus
 from typing import Any
 
 import webob
 from oslo_log import log
 from oslo_middleware import request_id
+from webob.util import status_reasons
 
 from cyborg.domain.errors import CyborgError
 
@@ -96,7 +96,9 @@ def _foreign(response: webob.Response, environ: Mapping[str, Any]) -> webob.Resp
     headers = {name: response.headers[name] for name in _KEPT if name in response.headers}
     if response.status_int == 503:
         headers.setdefault("Retry-After", RETRY_AFTER)
-    return _fault(response.status_int, f"{HTTPStatus(response.status_int).phrase}.", headers)
+    # Not http.HTTPStatus: its phrases differ from one Python to the next.
+    reason = status_reasons.get(response.status_int, "The request failed")
+    return _fault(response.status_int, f"{reason}.", headers)
 
 
 def _fault(status: int, text: str, headers: Mapping[str, str]) -> webob.Response:
