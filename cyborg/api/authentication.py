@@ -9,6 +9,8 @@ from keystonemiddleware import auth_token
 from oslo_config import cfg
 from oslo_log import log
 
+from cyborg.domain.errors import ConfigurationError
+
 LOG = log.getLogger(__name__)
 
 GROUP = "keystone_authtoken"
@@ -83,11 +85,19 @@ def register_options(conf: cfg.ConfigOpts) -> None:
 
 
 def authenticated(application: Any, conf: cfg.ConfigOpts) -> Any:
-    """Return the application behind the authentication that ``auth_strategy`` names."""
+    """Return the application behind the authentication that ``auth_strategy`` names.
+
+    :raises ConfigurationError: it is Keystone, and nothing says how to reach it.
+    """
     if conf.auth_strategy == "noauth":
         LOG.warning("auth_strategy is noauth: nobody is authenticated, everybody administrates")
         return NoAuthentication(application)
     register_options(conf)
+    if not (conf[GROUP].auth_type or conf[GROUP].auth_section):
+        raise ConfigurationError(
+            "auth_strategy is keystone, but no auth_type: set auth_type, auth_url and the "
+            f"service's credentials in the section [{GROUP}]"
+        )
     keystone = auth_token.AuthProtocol(application, {"oslo_config_config": conf})
     return PublicPaths(application, keystone)
 

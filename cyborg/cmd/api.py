@@ -14,6 +14,7 @@ from cyborg.api.app import build_application
 from cyborg.api.server import HttpServer, check_exposure
 from cyborg.cmd import configuration, process
 from cyborg.db.database import ReadDatabase
+from cyborg.domain.errors import ConfigurationError
 from cyborg.rpc.conductor import ConductorClient
 from cyborg.rpc.transport import PING_TIMEOUT, get_transport
 
@@ -36,15 +37,20 @@ class ApiService:
     def __init__(self, conf: cfg.ConfigOpts, transport: object) -> None:
         """Take the port, then make the application.
 
-        :raises ConfigurationError: the port is not to be had, or others could use the service
-            unauthenticated.
+        :raises ConfigurationError: the port is not to be had, others could use the service
+            unauthenticated, or policy or Keystone are not configured as they must be.
         """
         check_exposure(conf, conf.allow_unauthenticated_remote)
         self._server = HttpServer(conf.api.host_ip, conf.api.port, conf.api.threads)
         self._server.bind()
         self._conductor = ConductorClient(transport, lambda: conf.api.rpc_timeout)
         self._database = ReadDatabase(conf)
-        self._application = build_application(conf, self._database, self._conductor)
+        try:
+            self._application = build_application(conf, self._database, self._conductor)
+        except ConfigurationError:
+            # Its threads would keep the process.
+            self._server.stop(0)
+            raise
 
     def start(self) -> None:
         """Serve in the background."""

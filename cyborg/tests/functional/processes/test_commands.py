@@ -96,6 +96,25 @@ def test_a_missing_database_is_one_line(command: str, tmp_path: Path) -> None:
     assert "[database]" in line
 
 
+def test_keystone_without_credentials_is_one_line(tmp_path: Path) -> None:
+    refused = run("cyborg-api", config(tmp_path, "[api]\nport = 0"), cwd=tmp_path)
+    assert refused.returncode == 2
+    [line] = refused.stderr.splitlines()
+    assert "[keystone_authtoken]" in line
+
+
+def test_an_unreadable_policy_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text('"cyborg:device:get_all": "role:reader')
+    text = (
+        "[DEFAULT]\nauth_strategy = noauth\n[api]\nport = 0\n"
+        f"[oslo_policy]\npolicy_file = {tmp_path}/policy.yaml"
+    )
+    refused = run("cyborg-api", config(tmp_path, text), cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "policy.yaml" in refused.stderr.splitlines()[-1]
+    assert "Traceback" not in refused.stderr
+
+
 def test_an_unknown_driver_is_one_line(tmp_path: Path) -> None:
     text = "[agent]\nenabled_drivers = no_such_driver"
     refused = run("cyborg-agent", config(tmp_path, text), cwd=tmp_path)

@@ -63,6 +63,7 @@ def keystone(
     monkeypatch.setattr(auth_token.AuthProtocol, "fetch_token", fetch)
     conf.register_opts(auth_token.list_opts()[0][1], "keystone_authtoken")
     conf.set_override("www_authenticate_uri", "http://keystone", "keystone_authtoken")
+    conf.set_override("auth_type", "none", "keystone_authtoken")
     return build(conf, database, conductor)
 
 

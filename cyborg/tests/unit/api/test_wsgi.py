@@ -37,7 +37,7 @@ def test_import_and_serve(tmp_path: Path) -> None:
     config.mkdir()
     (config / "cyborg.conf").write_text(
         "[DEFAULT]\nauth_strategy = keystone\ntransport_url = kombu+memory://\n"
-        "[keystone_authtoken]\nwww_authenticate_uri = http://keystone\n"
+        "[keystone_authtoken]\nwww_authenticate_uri = http://keystone\nauth_type = none\n"
         f"[database]\nconnection = sqlite:///{tmp_path}/db\n"
     )
     done = subprocess.run(
