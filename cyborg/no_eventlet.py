@@ -8,7 +8,7 @@ imports it.
 import sys
 
 # A module that is None in sys.modules cannot be imported.
-sys.modules["eventlet"] = None  # type: ignore[assignment]
+sys.modules["eventlet"] = None  # type: ignore[assignment]  # by design
 
 from oslo_service import backend
 

@@ -78,7 +78,7 @@ class Call:
         return read_json(self.request)
 
 
-class Request(pecan.Request):  # type: ignore[misc]
+class Request(pecan.Request):  # type: ignore[misc]  # pecan has no types
     """Keeps pecan from looking for arguments in the body, and refuses what is not text.
 
     Pecan would read a JSON body once more, and fall over one that is nested deeply.

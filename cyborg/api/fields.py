@@ -45,11 +45,11 @@ def require_uuid(text: object, what: str) -> str:
     return uuid
 
 
-class Declaration(wtypes.Base):  # type: ignore[misc]
+class Declaration(wtypes.Base):  # type: ignore[misc]  # wsme has no types
     """Base of all declarations: the wire's fields, never a record's."""
 
 
-class Json(wtypes.UserType):  # type: ignore[misc]
+class Json(wtypes.UserType):  # type: ignore[misc]  # as above
     """Any JSON value; who uses it checks it."""
 
     name = "json"

@@ -74,7 +74,7 @@ class RootController:
         self.services = services
         self._resources = resources
 
-    @pecan.expose()  # type: ignore[untyped-decorator]
+    @pecan.expose()  # type: ignore[untyped-decorator]  # pecan has no types
     def _route(self, arguments: list[str], request: webob.Request) -> Found:
         # Set, so that pecan does not negotiate: it logs a caller's mistake as an error.
         request.pecan["content_type"] = JSON

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from oslo_log import log
 
 from cyborg.conductor import jobs
-from cyborg.conductor.authorised import Generations, require_unchanged
+from cyborg.conductor.checks import Generations, require_found, require_unchanged
 from cyborg.conductor.environment import Environment
 from cyborg.db import attach_handles
 from cyborg.db.accelerator_requests import (
@@ -29,7 +29,6 @@ from cyborg.db.outbox import insert_events
 from cyborg.db.statements import case_by
 from cyborg.db.tables import accelerator_requests
 from cyborg.domain.errors import (
-    AcceleratorRequestNotFound,
     AcceleratorRequestStateConflict,
     DeviceNotAvailable,
     InvalidInput,
@@ -105,11 +104,7 @@ def bind(
 
 def _bind(env: Environment, request: Bind, wait: bool, connection: sa.Connection) -> list[Job]:
     locked = lock_requests(connection, uuids=list(request.bindings), owner_of=request.instance_uuid)
-    missing = set(request.bindings) - {arq.uuid for arq in locked}
-    if missing:
-        raise AcceleratorRequestNotFound(
-            f"Accelerator request {', '.join(sorted(missing))} could not be found."
-        )
+    require_found(locked, request.bindings)
     require_unchanged(locked, request.generations)
     arqs = [arq for arq in locked if not _already_bound(arq, request.bindings[arq.uuid])]
     if not arqs:

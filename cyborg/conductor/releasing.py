@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from oslo_log import log
 
 from cyborg.conductor import jobs
-from cyborg.conductor.authorised import Generations, require_unchanged
+from cyborg.conductor.checks import Generations, require_found, require_unchanged
 from cyborg.conductor.environment import Environment
 from cyborg.db import attach_handles
 from cyborg.db.accelerator_requests import (
@@ -24,7 +24,6 @@ from cyborg.db.accelerator_requests import (
     lock_requests,
 )
 from cyborg.db.outbox import delete_events_of
-from cyborg.domain.errors import AcceleratorRequestNotFound
 from cyborg.domain.model import Job, JobKind
 from cyborg.domain.states import HOLDING, ArqState
 
@@ -81,11 +80,7 @@ def _unbind(
     env: Environment, uuids: Sequence[str], generations: Generations, connection: sa.Connection
 ) -> list[Job]:
     locked = lock_requests(connection, uuids=uuids)
-    missing = set(uuids) - {arq.uuid for arq in locked}
-    if missing:
-        raise AcceleratorRequestNotFound(
-            f"Accelerator request {', '.join(sorted(missing))} could not be found."
-        )
+    require_found(locked, uuids)
     require_unchanged(locked, generations)
     arqs = [arq for arq in locked if arq.state in HOLDING and arq.job_kind is not JobKind.RELEASE]
     if not arqs:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from oslo_policy import policy
 
 SYSTEM_ADMIN = "rule:system_admin"
-SERVICE_TOKEN = "rule:service_token"  # noqa: S105
+SERVICE_TOKEN = "rule:service_token"  # noqa: S105 -- a rule, no secret
 OWNER = "rule:owner"
 READER = "rule:reader"
 PROJECT_READER = "rule:project_reader"

@@ -15,8 +15,14 @@ from cyborg.rpc.wire import from_wire
 class ConductorClient:
     """One method a use case; one message each."""
 
-    def __init__(self, transport: Any, timeout: Callable[[], float]) -> None:
-        self._caller = Caller(transport, CONDUCTOR_TOPIC)
+    def __init__(
+        self, transport: Any, timeout: Callable[[], float], caller: Caller | None = None
+    ) -> None:
+        """Make a client that has not reached the queue yet.
+
+        :param caller: what carries the calls, where it is not the message queue.
+        """
+        self._caller = caller or Caller(transport, CONDUCTOR_TOPIC)
         self._timeout = timeout
         self.connect = self._caller.connect
         self.wait_until_reached = self._caller.wait_until_reached

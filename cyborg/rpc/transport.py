@@ -27,7 +27,7 @@ PING_TIMEOUT = 1
 _CONTEXT_FIELDS = ("request_id", "global_request_id", "user_id", "project_id")
 
 
-class ContextSerializer(oslo_messaging.NoOpSerializer):  # type: ignore[misc]
+class ContextSerializer(oslo_messaging.NoOpSerializer):  # type: ignore[misc]  # untyped
     """Carries just enough of the request's context to follow it through every log."""
 
     def serialize_context(self, ctxt: Mapping[str, Any]) -> dict[str, Any]:

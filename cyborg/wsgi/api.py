@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import cyborg.no_eventlet  # noqa: F401  isort: skip
+import cyborg.no_eventlet  # noqa: F401 -- before every other import  isort: skip
 
 import os
 import threading

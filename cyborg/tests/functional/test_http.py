@@ -24,6 +24,7 @@ from cyborg.db.device_profiles import list_profiles
 from cyborg.db.tables import metadata
 from cyborg.domain.clock import new_uuid, provider_uuid
 from cyborg.rpc.conductor import ConductorClient
+from cyborg.rpc.transport import Caller
 from cyborg.rpc.wire import open_answer
 from cyborg.tests.helpers import (
     HOST,
@@ -41,14 +42,16 @@ ARQS = "/v2/accelerator_requests"
 BUDGET = 16
 
 
-class InProcess:
+class InProcess(Caller):
     """Calls the endpoint as the message queue would."""
 
     def __init__(self, endpoint: ConductorEndpoint) -> None:
         self._endpoint = endpoint
         self.calls: list[str] = []
 
-    def call(self, method: str, *, timeout: float, **arguments: Any) -> Any:
+    def call(
+        self, method: str, *, timeout: float, server: str | None = None, **arguments: Any
+    ) -> Any:
         self.calls.append(method)
         sent = json.loads(json.dumps(arguments))
         answer = getattr(self._endpoint, method)({}, **sent)
@@ -62,9 +65,7 @@ class Service:
         env.conf.set_override("auth_strategy", "noauth")
         self.env = env
         self.queue = InProcess(ConductorEndpoint(env))
-        client = ConductorClient.__new__(ConductorClient)
-        client._caller = self.queue  # type: ignore[assignment]
-        client._timeout = lambda: 1.0
+        client = ConductorClient(None, lambda: 1.0, self.queue)
         self.database = ReadDatabase(env.conf)
         self.application = build_application(env.conf, self.database, client)
 

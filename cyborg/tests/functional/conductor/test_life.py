@@ -66,7 +66,7 @@ def bind(
 
 def arqs(env: Environment, **query: object) -> list[AcceleratorRequest]:
     with env.database.reader() as connection:
-        return list_requests(connection, **query)  # type: ignore[arg-type]
+        return list_requests(connection, **query)  # type: ignore[arg-type]  # as given
 
 
 def owners(env: Environment) -> list[int | None]:

@@ -78,7 +78,7 @@ class Life:
             env, new_uuid=lambda: f"{next(numbers):08x}-0000-4000-8000-000000000000"
         )
         self.agents = agents
-        self.random = random.Random(seed)  # noqa: S311 -- histories, not secrets
+        self.random = random.Random(seed)
         self.history: list[str] = []
         self.done: Counter[str] = Counter()
         self.seen = Seen()

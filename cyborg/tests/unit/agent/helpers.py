@@ -82,7 +82,7 @@ class ScriptedDriver(Driver):
         self.begun: queue.Queue[str] = queue.Queue()
 
     def discover(self) -> Discovery:
-        return self.find()  # type: ignore[return-value]
+        return self.find()  # type: ignore[return-value]  # what a bad driver returns
 
     def prepare(self, handle: Handle, group: Mapping[str, str]) -> None:
         self._act("prepare", handle)

@@ -48,7 +48,7 @@ def test_refusals_are_logged_and_tried_again(
     caplog.set_level(logging.INFO, "cyborg.agent.report")
     reporter = make(conductor)
     if calls_before:
-        conductor.report = lambda host, snapshot: raise_(error)  # type: ignore[method-assign]
+        conductor.report = lambda host, snapshot: raise_(error)  # type: ignore[method-assign]  # a stand-in
     else:
         conductor.errors = [error]
     assert not reporter.tick()

@@ -58,8 +58,8 @@ def test_no_drivers() -> None:
         lambda: None,
         lambda: [make_device()],
         lambda: {"devices": []},
-        lambda: Discovery(devices=5),  # type: ignore[arg-type]
-        lambda: Discovery(devices=(make_device(),), problems=("text",)),  # type: ignore[arg-type]
+        lambda: Discovery(devices=5),  # type: ignore[arg-type]  # garbage
+        lambda: Discovery(devices=(make_device(),), problems=("text",)),  # type: ignore[arg-type]  # garbage
     ],
 )
 def test_a_driver_that_fails_as_a_whole(find: Callable[[], object]) -> None:
@@ -74,10 +74,10 @@ def test_a_driver_that_fails_as_a_whole(find: Callable[[], object]) -> None:
         "card",
         dataclasses.replace(make_device("bad"), type="TOASTER"),
         dataclasses.replace(make_device("bad"), identity=""),
-        dataclasses.replace(make_device("bad"), identity=None),  # type: ignore[arg-type]
-        dataclasses.replace(make_device("bad"), vendor=b"10de"),  # type: ignore[arg-type]
-        dataclasses.replace(make_device("bad"), std_board_info={"a": 1}),  # type: ignore[dict-item]
-        dataclasses.replace(make_device("bad"), deployables=(None,)),  # type: ignore[arg-type]
+        dataclasses.replace(make_device("bad"), identity=None),  # type: ignore[arg-type]  # garbage
+        dataclasses.replace(make_device("bad"), vendor=b"10de"),  # type: ignore[arg-type]  # garbage
+        dataclasses.replace(make_device("bad"), std_board_info={"a": 1}),  # type: ignore[dict-item]  # garbage
+        dataclasses.replace(make_device("bad"), deployables=(None,)),  # type: ignore[arg-type]  # garbage
         dataclasses.replace(make_device("bad"), driver="other_driver"),
         dataclasses.replace(make_device("bad"), deployables=make_device().deployables * 2),
     ],

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from oslo_config import cfg
 from oslo_context import context as oslo_context
 
-import cyborg.no_eventlet  # noqa: F401
 from cyborg.api import app
 from cyborg.conf import opts
 from cyborg.db import tables

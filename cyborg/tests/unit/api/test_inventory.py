@@ -87,7 +87,7 @@ class TestDevices:
 
 
 class TestDeployables:
-    wire = {  # noqa: RUF012
+    wire = {  # noqa: RUF012 -- only compared with
         "uuid": DEPLOYABLE,
         "parent_id": None,
         "root_id": None,

@@ -121,7 +121,7 @@ class TestExposure:
         conf.set_override("host_ip", host, "api")
         check_exposure(conf, allow=False)
 
-    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "cloud.example.com"])  # noqa: S104
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "cloud.example.com"])
     def test_others(
         self, conf: cfg.ConfigOpts, host: str, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -134,5 +134,5 @@ class TestExposure:
         assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
     def test_keystone(self, conf: cfg.ConfigOpts) -> None:
-        conf.set_override("host_ip", "0.0.0.0", "api")  # noqa: S104
+        conf.set_override("host_ip", "0.0.0.0", "api")
         check_exposure(conf, allow=False)

@@ -59,5 +59,5 @@ def our_entry_points() -> list[EntryPoint]:
 def shuffled(items: tuple[T, ...], seed: int) -> tuple[T, ...]:
     """Return the same items in another order."""
     mixed = list(items)
-    random.Random(seed).shuffle(mixed)  # noqa: S311 - not for secrets
+    random.Random(seed).shuffle(mixed)
     return tuple(mixed)

@@ -58,7 +58,7 @@ def test_no_two_addresses_are_the_same(
     found = driver.discover().devices
     assert len(found) == devices
     every = [address for device in found for address in addresses(device)]
-    every += [tuple(dict(device.control_path).values()) for device in found]  # type: ignore[misc]
+    every += [tuple(dict(device.control_path).values()) for device in found]  # type: ignore[misc]  # four of them
     assert len(set(every)) == len(every) == devices * (handles + 1)
     for domain, bus, slot, function in every:
         assert (len(domain), len(bus)) == (4, 2)
