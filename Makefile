@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 CLIENT_VENV := .venv-client
+SERVICES_VENV := .venv-services
 DATA := .standalone
 # A checkout without tags or a tarball without .git has no version to find.
 export PBR_VERSION ?= 0.1.0
@@ -21,7 +22,7 @@ tour: $(CLIENT_VENV)/.made ## Walk the main job against "make run" with the real
 	@OPENSTACK=$(CLIENT_VENV)/bin/openstack tools/tour.sh
 
 .PHONY: test
-test: $(VENV)/.test $(CLIENT_VENV)/.made ## Pass the tests; "make deps" first, or some are skipped.
+test: $(VENV)/.test $(CLIENT_VENV)/.made $(SERVICES_VENV)/.made ## Pass the tests; "make deps" first, or some are skipped.
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
 .PHONY: deps
@@ -38,7 +39,7 @@ check: $(VENV)/.test ## Lint and type-check.
 
 .PHONY: clean
 clean: ## Remove the data, the virtual environments and what was built.
-	rm -rf $(DATA) clouds.yaml $(VENV) $(CLIENT_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(DATA) clouds.yaml $(VENV) $(CLIENT_VENV) $(SERVICES_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 # The marks say that an environment is complete and newer than what it was made from, so
 # that a second run needs no network.
@@ -53,4 +54,8 @@ $(VENV)/.test: $(VENV)/.run test-requirements.txt
 
 $(CLIENT_VENV)/.made: client-requirements.txt constraints.txt
 	@tools/make_venv.sh $(PYTHON) $(CLIENT_VENV) -r client-requirements.txt
+	@touch $@
+
+$(SERVICES_VENV)/.made: services-requirements.txt services-constraints.txt
+	@CONSTRAINTS=services-constraints.txt tools/make_venv.sh $(PYTHON) $(SERVICES_VENV) -r services-requirements.txt
 	@touch $@

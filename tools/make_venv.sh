@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Make a virtual environment with the pinned versions of constraints.txt:
-#   tools/make_venv.sh PYTHON DIRECTORY PIP-ARGUMENT...
+# Make a virtual environment with the pinned versions of a file, constraints.txt by default:
+#   [CONSTRAINTS=FILE] tools/make_venv.sh PYTHON DIRECTORY PIP-ARGUMENT...
 set -euo pipefail
 python=$1 directory=$2
 shift 2
@@ -20,5 +20,5 @@ fi
 
 echo "Installing into $directory (once)..."
 "$python" -m venv "$directory"
-"$directory/bin/pip" install --quiet --disable-pip-version-check -c constraints.txt \
-    'pip' 'setuptools' 'pbr' "$@"
+"$directory/bin/pip" install --quiet --disable-pip-version-check \
+    -c "${CONSTRAINTS:-constraints.txt}" 'pip' 'setuptools' 'pbr' "$@"

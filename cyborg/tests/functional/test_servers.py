@@ -1,7 +1,6 @@
 """The private servers: that they work, survive being killed, and leave nothing behind."""
 
 import importlib
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from cyborg.tests.servers import MariaDB, RabbitMQ, Server, ServerError, system
+from cyborg.tests.servers import (
+    Keystone,
+    MariaDB,
+    Placement,
+    RabbitMQ,
+    Server,
+    ServerError,
+    system,
+)
 from cyborg.tests.servers.databases import DatabaseServer
 from cyborg.tests.servers.plugin import KINDS, require
 
@@ -59,6 +66,22 @@ def consume(url: str) -> str:
         return str(message.payload)
 
 
+def memory(server: Server) -> tuple[Callable[[str], object], Callable[[], str]]:
+    """Return how to have a server keep a word, and how to get it back."""
+    if isinstance(server, RabbitMQ):
+        vhost = server.create_vhost()
+        return (lambda word: publish(vhost, word)), (lambda: consume(vhost))
+    if isinstance(server, Placement):
+        return server.make_root, (lambda: server.providers()[0]["name"])
+    if isinstance(server, Keystone):
+        return (lambda word: server.register("test", "test", f"word:{word}")), (
+            lambda: server.catalogue()["test"].removeprefix("word:")
+        )
+    assert isinstance(server, DatabaseServer)
+    database = server.create_database()
+    return (lambda word: store(database, word)), (lambda: stored(database)[0])
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
@@ -72,24 +95,6 @@ def lives(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state not in "ZX"
-
-
-def run_pytest(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    inherited = {
-        key: value
-        for key, value in os.environ.items()
-        if key != "CI" and not key.startswith(("CYBORG_TEST_", "PYTEST_"))
-    }
-    plugins = ["-p", "cyborg.tests.servers.plugin", "-p", "no:cacheprovider"]
-    options = ["--color=no", "-rs", "--rootdir", str(folder)]
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *plugins, *options, str(folder)],
-        cwd=folder,
-        env=inherited | {"PYTHONPATH": str(TOP)} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture(params=KINDS, ids=[kind.name for kind in KINDS])
@@ -159,26 +164,22 @@ def test_a_vhost_that_cannot_be_created_is_an_error() -> None:
 
 def test_life(server: Server) -> None:
     """Killed and started again it has its port and data; stopped it is gone, even if paused."""
-    if isinstance(server, RabbitMQ):
-        url, put, get = server.create_vhost(), publish, consume
-    else:
-        assert isinstance(server, DatabaseServer)
-        url, put, get = server.create_database(), store, lambda url: stored(url)[0]
-    put(url, "kept")
+    put, get = memory(server)
+    put("kept")
     port, folder = server.port, server.folder
 
     server.kill()
     assert server.processes() == []
     server.start()
     assert (server.port, server.folder) == (port, folder)
-    assert get(url) == "kept"
+    assert get() == "kept"
 
     server.pause()
     pids = server.processes()
     assert pids
     assert all("T (stopped)" in Path(f"/proc/{pid}/status").read_text() for pid in pids)
     server.start()
-    put(url, "more")
+    put("more")
 
     pids = server.processes()
     server.pause()  # even so it can be stopped
@@ -222,12 +223,6 @@ def test_a_server_that_cannot_start_tells_its_log_and_leaves_nothing(
     assert not server.folder.exists()
 
 
-def test_names_of_missing_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CYBORG_TEST_WITHOUT", "mariadb,rabbitmq")
-    assert MariaDB.missing() == ["mariadbd", "mariadb-install-db"]
-    assert RabbitMQ.missing() == ["rabbitmq-server", "epmd", "erl_call"]
-
-
 def test_programs_are_found_outside_path_newest_first(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -247,39 +242,3 @@ def test_ports_are_not_given_twice() -> None:
     assert len({port.number for port in ports}) == len(ports)
     for port in ports:
         port.release()
-
-
-TESTS = """
-def test_mariadb(mariadb_url):
-    assert mariadb_url
-
-def test_mariadb_again(mariadb):
-    assert mariadb
-
-def test_rabbitmq(rabbit_url):
-    assert rabbit_url
-
-def test_nothing():
-    pass
-"""
-
-
-def test_missing_servers_are_skipped_and_named_last(tmp_path: Path) -> None:
-    (tmp_path / "test_it.py").write_text(TESTS)
-    result = run_pytest(tmp_path, CYBORG_TEST_WITHOUT="mariadb,rabbitmq")
-    assert result.returncode == 0
-    assert "no MariaDB server (mariadbd): run 'make deps'" in result.stdout
-    assert "no RabbitMQ server (rabbitmq-server): run 'make deps'" in result.stdout
-    *_, summary, first, second = result.stdout.splitlines()
-    assert "1 passed, 3 skipped" in summary
-    assert first.startswith("No MariaDB server found: 2 tests were skipped; 'make deps' installs")
-    assert second.startswith("No RabbitMQ server found: 1 test was skipped; 'make deps' installs")
-
-
-@pytest.mark.parametrize("true", ["1", "true", "YES"])
-def test_missing_servers_fail_in_ci(tmp_path: Path, true: str) -> None:
-    (tmp_path / "test_it.py").write_text(TESTS)
-    result = run_pytest(tmp_path, CYBORG_TEST_WITHOUT="mariadb,rabbitmq", CI=true)
-    assert result.returncode == 1
-    assert "1 passed, 3 errors" in result.stdout.splitlines()[-1]
-    assert "no MariaDB server (mariadbd): run 'make deps'" in result.stdout

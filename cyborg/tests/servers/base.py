@@ -36,7 +36,8 @@ class Server(ABC):
 
     name: ClassVar[str]  # as CYBORG_TEST_WITHOUT knows it
     title: ClassVar[str]
-    user: ClassVar[str]  # account to run as when the tests run as root
+    user: ClassVar[str | None]  # account to run as when the tests run as root, None for root
+    remedy: ClassVar[str] = "make deps"  # installs it
     end_signal: ClassVar[int] = signal.SIGKILL  # nothing needs saving: the folder is removed
 
     def __init__(self) -> None:
@@ -206,7 +207,7 @@ class Server(ABC):
         path.chmod(0o644)  # for the server's account, whatever our umask is
 
     def _create(self) -> None:
-        account = system.account_for(self.user)
+        account = None if self.user is None else system.account_for(self.user)
         self.folder = system.make_folder(f"cyborg-{self.name}-", account)
         self._log = (self.folder / "server.log").open("a+b")
         self._prepare()

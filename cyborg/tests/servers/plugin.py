@@ -1,9 +1,13 @@
 """pytest fixtures for the private servers, and what happens where one is not installed.
 
-``mariadb``, ``postgresql`` and ``rabbitmq`` are the servers, each started on first use and once in
-a pytest process; ``mariadb_url``, ``postgresql_url`` and ``rabbit_url`` are a fresh database or
-virtual host for one test. A test that asks for a server that is not installed is skipped, and the
-last lines of the run say so; with CI set to a true value it fails.
+``mariadb``, ``postgresql``, ``rabbitmq``, ``keystone``, ``placement`` and ``keystone_placement``
+are the servers, each started on first use and once in a pytest process. What one test gets for
+itself: ``mariadb_url``, ``postgresql_url`` and ``rabbit_url``, a fresh database or virtual host;
+``empty_placement`` and ``empty_keystone_placement``, those Placements without any content; ``nova``
+and ``keystone_nova``, a stand-in.
+
+A test that asks for a server that is not installed is skipped, and the last lines of the run say
+so; with CI set to a true value it fails.
 """
 
 import os
@@ -14,11 +18,14 @@ import pytest
 
 from cyborg.tests.servers.base import Server
 from cyborg.tests.servers.databases import DatabaseServer
+from cyborg.tests.servers.keystone import Keystone
 from cyborg.tests.servers.mariadb import MariaDB
+from cyborg.tests.servers.nova import NovaStandIn
+from cyborg.tests.servers.placement import Placement
 from cyborg.tests.servers.postgresql import PostgreSQL
 from cyborg.tests.servers.rabbitmq import RabbitMQ
 
-KINDS: tuple[type[Server], ...] = (MariaDB, PostgreSQL, RabbitMQ)
+KINDS: tuple[type[Server], ...] = (MariaDB, PostgreSQL, RabbitMQ, Keystone, Placement)
 TRUE = {"1", "true", "yes"}
 
 S = TypeVar("S", bound=Server)
@@ -29,7 +36,7 @@ def require(kind: type[Server]) -> None:
     missing = kind.missing()
     if not missing:
         return
-    reason = f"{_opening(kind)}{missing[0]}): run 'make deps'"
+    reason = f"{_opening(kind)}{missing[0]}): run '{kind.remedy}'"
     if os.environ.get("CI", "").lower() in TRUE:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
@@ -94,6 +101,65 @@ def rabbit_url(rabbitmq: RabbitMQ) -> Iterator[str]:
     rabbitmq.delete_vhost(url)
 
 
+@pytest.fixture(scope="session")
+def keystone() -> Iterator[Keystone]:
+    """A private Keystone, with the projects, roles and users of the tests."""
+    require(Keystone)
+    with Keystone() as server:
+        server.provision()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def placement() -> Iterator[Placement]:
+    """A private Placement, open to everybody who sends the token ``admin``."""
+    yield from _started(Placement)
+
+
+@pytest.fixture(scope="session")
+def keystone_placement(keystone: Keystone) -> Iterator[Placement]:
+    """A private Placement behind ``keystone``, and in its catalogue."""
+    require(Placement)
+    with Placement(keystone) as server:
+        keystone.register("placement", "placement", server.url)
+        yield server
+
+
+@pytest.fixture
+def empty_placement(placement: Placement) -> Placement:
+    """``placement``, running and without content."""
+    placement.start()
+    placement.wipe()
+    return placement
+
+
+@pytest.fixture
+def empty_keystone_placement(keystone: Keystone, keystone_placement: Placement) -> Placement:
+    """``keystone_placement``, running and without content, with ``keystone`` running."""
+    keystone.start()
+    keystone_placement.start()
+    keystone_placement.wipe()
+    return keystone_placement
+
+
+@pytest.fixture
+def nova() -> Iterator[NovaStandIn]:
+    """A stand-in for Nova to which any token is an administrator's."""
+    with NovaStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def keystone_nova(keystone: Keystone) -> Iterator[NovaStandIn]:
+    """A stand-in for Nova that asks ``keystone`` about tokens, and is in its catalogue."""
+    keystone.start()
+    with NovaStandIn(keystone) as stand_in:
+        keystone.register("compute", "nova", stand_in.url)
+        yield stand_in
+        keystone.start()
+        keystone.unregister("compute")
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
     """Say last, below pytest's own summary, which servers were missing and what that skipped."""
@@ -113,6 +179,6 @@ def missing_lines(skipped: list[pytest.TestReport]) -> list[str]:
         if count := sum(_opening(kind) in reason for reason in reasons):
             tests = "1 test was" if count == 1 else f"{count} tests were"
             lines.append(
-                f"No {kind.title} found: {tests} skipped; 'make deps' installs what is needed."
+                f"No {kind.title} found: {tests} skipped; '{kind.remedy}' installs what is needed."
             )
     return lines

@@ -50,6 +50,7 @@ class Process:
     arguments: list[str]
     log: Path
     child: subprocess.Popen[bytes] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)  # beside our own
 
     def start(self) -> Process:
         """Start it; returns at once."""
@@ -59,7 +60,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **self.environment},
             )
         return self
 
@@ -147,9 +148,11 @@ class Api:
 
 
 class Deployment:
-    """Separate processes on a database and a message queue."""
+    """Separate processes on a database and a message queue, with changes by group for all."""
 
-    def __init__(self, folder: Path, database_url: str, transport_url: str) -> None:
+    def __init__(
+        self, folder: Path, database_url: str, transport_url: str, **groups: Mapping[str, Any]
+    ) -> None:
         self.folder = folder
         self.port = free_port()
         self.api = Api(f"http://127.0.0.1:{self.port}")
@@ -167,6 +170,8 @@ class Deployment:
             "conductor": {"job_poll_interval": 0.2, "job_lease": 3},
             "oslo_messaging_rabbit": {"rabbit_retry_backoff": 1, "rabbit_interval_max": 2},
         }
+        for group, values in groups.items():
+            self._settings[group] = {**self._settings.get(group, {}), **values}
 
     def config(self, name: str, **groups: Mapping[str, Any]) -> str:
         """Write a configuration file, with changes by group, and return its path."""
@@ -210,6 +215,16 @@ class Deployment:
         """Start the API."""
         return self.start("cyborg-api", "api", **groups)
 
+    def wsgi(self, command: str, *arguments: str) -> Process:
+        """Start the API under a WSGI server, where it finds its configuration by itself."""
+        home = self.folder / "home"
+        (home / ".cyborg").mkdir(parents=True, exist_ok=True)
+        self.config("home/.cyborg/cyborg")
+        log = self.folder / f"{command}.log"
+        process = Process(command, list(arguments), log, environment={"HOME": str(home)}).start()
+        self.processes.append(process)
+        return process
+
     def wait_for_device(self, host: str = "compute-1") -> str:
         """Wait until a host's first deployable is there; return its provider."""
 
@@ -240,9 +255,11 @@ class Deployment:
 
 
 @contextmanager
-def deployed(folder: Path, database_url: str, transport_url: str) -> Iterator[Deployment]:
+def deployed(
+    folder: Path, database_url: str, transport_url: str, **groups: Mapping[str, Any]
+) -> Iterator[Deployment]:
     """Return a deployment without processes; end them all afterwards."""
-    deployment = Deployment(folder, database_url, transport_url)
+    deployment = Deployment(folder, database_url, transport_url, **groups)
     try:
         yield deployment
     finally:

@@ -6,7 +6,9 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -23,11 +25,32 @@ from cyborg.tests.functional.processes.harness import (
 HOST = "compute-1"
 
 
-@pytest.fixture(params=["mariadb", "postgresql"])
+@contextmanager
+def quorum_queues(folder: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    """Return the settings for quorum queues only, with names that do not pile up."""
+    name = f"cyborg-{new_uuid()}"
+    yield {
+        "oslo_concurrency": {"lock_path": folder},
+        "oslo_messaging_rabbit": {
+            "rabbit_quorum_queue": True,
+            "rabbit_transient_quorum_queue": True,
+            "use_queue_manager": True,
+            "hostname": name,
+        },
+    }
+    # Where oslo.messaging numbers the processes of a host.
+    for counter in Path("/dev/shm").glob(f"{name}_*"):
+        counter.unlink()
+
+
+@pytest.fixture(params=["mariadb", "postgresql", "mariadb quorum"])
 def cloud(request: pytest.FixtureRequest, tmp_path: Path, rabbit_url: str) -> Iterator[Deployment]:
-    """API, two conductors, two agents."""
-    url = request.getfixturevalue(f"{request.param}_url")
-    with deployed(tmp_path, url, rabbit_url) as deployment:
+    """API, two conductors, two agents; on classic queues, and on quorum queues."""
+    database, *quorum = request.param.split()
+    url = request.getfixturevalue(f"{database}_url")
+    with ExitStack() as stack:
+        settings = stack.enter_context(quorum_queues(tmp_path)) if quorum else {}
+        deployment = stack.enter_context(deployed(tmp_path, url, rabbit_url, **settings))
         deployment.dbsync()
         deployment.conductor("conductor-1")
         deployment.conductor("conductor-2")
