@@ -8,6 +8,8 @@ from typing import Any
 from oslo_context import context as oslo_context
 from oslo_middleware import request_id
 
+from cyborg.rpc.context import forget
+
 #: keystonemiddleware sets it only for a service token that it has validated itself.
 _SERVICE_STATUS = "HTTP_X_SERVICE_IDENTITY_STATUS"
 
@@ -51,5 +53,4 @@ class ContextScope:
             answer: Iterable[bytes] = self._application(environ, start_response)
             return answer
         finally:
-            # The thread serves somebody else next. oslo.context has no other way to forget.
-            oslo_context._request_store.__dict__.pop("context", None)
+            forget()

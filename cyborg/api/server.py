@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 from cheroot import wsgi
+from cheroot.ssl.builtin import BuiltinSSLAdapter
 from oslo_config import cfg
 from oslo_log import log
 
@@ -30,7 +31,9 @@ class _Server(wsgi.Server):
 class HttpServer:
     """An address and port, and then a WSGI application on it."""
 
-    def __init__(self, address: str, port: int, threads: int) -> None:
+    def __init__(
+        self, address: str, port: int, threads: int, tls: BuiltinSSLAdapter | None = None
+    ) -> None:
         self._address = address
         self._server = _Server(
             (address, port),
@@ -39,6 +42,7 @@ class HttpServer:
             server_name="cyborg-api",
             request_queue_size=_BACKLOG,
         )
+        self._server.ssl_adapter = tls
         self._thread: threading.Thread | None = None
 
     @property
@@ -81,6 +85,21 @@ class HttpServer:
             LOG.warning("api stopped with requests under way timeout=%s", timeout)
         elif self._thread is not None:
             self._thread.join(_CLOSING)
+
+
+def load_tls(conf: cfg.ConfigOpts) -> BuiltinSSLAdapter | None:
+    """Return what makes the server speak HTTPS, None where it is to speak HTTP.
+
+    :raises ConfigurationError: there is no certificate, or not one to go by.
+    """
+    if not conf.api.enable_ssl_api:
+        return None
+    if not (conf.ssl.cert_file and conf.ssl.key_file):
+        raise ConfigurationError("[api] enable_ssl_api needs [ssl] cert_file and key_file")
+    try:
+        return BuiltinSSLAdapter(conf.ssl.cert_file, conf.ssl.key_file)
+    except OSError as error:
+        raise ConfigurationError(f"[ssl] cert_file or key_file cannot be used: {error}") from error
 
 
 def check_exposure(conf: cfg.ConfigOpts, allow: bool) -> None:

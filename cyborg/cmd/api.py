@@ -9,14 +9,17 @@ import sys
 from collections.abc import Sequence
 
 from oslo_config import cfg
+from oslo_log import log
 
 from cyborg.api.app import build_application
-from cyborg.api.server import HttpServer, check_exposure
+from cyborg.api.server import HttpServer, check_exposure, load_tls
 from cyborg.cmd import configuration, process
 from cyborg.db.database import ReadDatabase
 from cyborg.domain.errors import ConfigurationError
 from cyborg.rpc.conductor import ConductorClient
 from cyborg.rpc.transport import PING_TIMEOUT, get_transport
+
+LOG = log.getLogger(__name__)
 
 PROG = "cyborg-api"
 
@@ -38,10 +41,12 @@ class ApiService:
         """Take the port, then make the application.
 
         :raises ConfigurationError: the port is not to be had, others could use the service
-            unauthenticated, or policy or Keystone are not configured as they must be.
+            unauthenticated, or policy, Keystone or TLS are not configured as they must be.
         """
         check_exposure(conf, conf.allow_unauthenticated_remote)
-        self._server = HttpServer(conf.api.host_ip, conf.api.port, conf.api.threads)
+        if conf.api.api_workers is not None:
+            LOG.warning("[api] api_workers is not used: this is one process with threads")
+        self._server = HttpServer(conf.api.host_ip, conf.api.port, conf.api.threads, load_tls(conf))
         self._server.bind()
         self._conductor = ConductorClient(transport, lambda: conf.api.rpc_timeout)
         self._database = ReadDatabase(conf)

@@ -141,7 +141,7 @@ def serve(arguments: Sequence[str]) -> int:
     clouds = Path(conf.clouds_file or directory / "clouds.yaml").absolute()
     _write_clouds(clouds, url)
     services: list[process.Service] = [
-        _Conductor(conf, transport),
+        _Conductor(conf, transport, standalone=True),
         AgentService(conf, transport, standalone=True),
         http,
         _Welcome(url, directory, clouds),

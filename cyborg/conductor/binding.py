@@ -2,19 +2,24 @@
 
 Nothing to prepare: the ARQs are Bound, and the event for Nova is written, in one
 transaction. Something to prepare: they are BindStarted and a job is written; the agent's
-answer ends it (:mod:`cyborg.conductor.jobs`).
+answer ends it (:mod:`cyborg.conductor.finishing`).
+
+An ARQ belongs to the project of its instance. Who that is was remembered at the instance's
+first bind; where it was not, the caller is the owner, except an administrator, who may be
+doing something with anybody's server: then Nova is asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import sqlalchemy as sa
 from oslo_log import log
 
-from cyborg.conductor import jobs
+from cyborg.conductor import events, jobs, providers
+from cyborg.conductor.afterwards import Afterwards, go_on
 from cyborg.conductor.checks import Generations, require_found, require_unchanged
 from cyborg.conductor.environment import Environment
 from cyborg.db import attach_handles
@@ -25,7 +30,6 @@ from cyborg.db.accelerator_requests import (
     remember_owner,
 )
 from cyborg.db.attach_handles import Provider
-from cyborg.db.outbox import insert_events
 from cyborg.db.statements import case_by
 from cyborg.db.tables import accelerator_requests
 from cyborg.domain.errors import (
@@ -36,7 +40,14 @@ from cyborg.domain.errors import (
     ProviderNotFound,
     WrongHost,
 )
-from cyborg.domain.model import DeviceStatus, EventState, EventStatus, Job, JobKind, Presence
+from cyborg.domain.model import (
+    DeviceStatus,
+    EventStatus,
+    Job,
+    JobKind,
+    Presence,
+    ProviderJobKind,
+)
 from cyborg.domain.profiles import needs_programming
 from cyborg.domain.states import BINDABLE, ArqState
 
@@ -62,8 +73,14 @@ class Bind:
     instance_uuid: str
     hostname: str
     owner_project_id: str | None
+    #: False: only if the instance's owner is not remembered, and Nova does not know better.
+    owner_is_certain: bool
     by_service: bool
     generations: Generations
+
+
+class _OwnerUnknown(Exception):
+    """Nova must be asked first, outside of the transaction."""
 
 
 class _NotEnough(Exception):
@@ -76,6 +93,8 @@ def bind(
     owner_project_id: str | None,
     by_service: bool,
     generations: Generations = None,
+    *,
+    owner_is_certain: bool = True,
 ) -> None:
     """Bind ARQs, all or none; the same again is a success without a second effect.
 
@@ -86,6 +105,7 @@ def bind(
     :raises WrongHost: the deployable is on another host.
     :raises DeviceNotAvailable: the device is disabled, missing, or not programmable.
     :raises NoFreeHandle: too few handles are free.
+    :raises ServiceUnavailable: Nova must be asked whose the instance is, and cannot be.
     """
     parsed = {uuid: Binding(**binding) for uuid, binding in bindings.items()}
     instances = {binding.instance_uuid for binding in parsed.values()}
@@ -93,32 +113,55 @@ def bind(
     if len(instances) != 1 or len(hostnames) != 1:
         raise InvalidInput("A bind names exactly one instance and one host.")
     request = Bind(
-        parsed, instances.pop(), hostnames.pop(), owner_project_id, by_service, generations
+        parsed,
+        instances.pop(),
+        hostnames.pop(),
+        owner_project_id,
+        owner_is_certain or env.nova is None,
+        by_service,
+        generations,
     )
     try:
-        started = env.database.run(partial(_bind, env, request, False))
+        begun = _run(env, request)
+    except _OwnerUnknown:
+        begun = _run(env, _with_owner_of(env, request))
+    go_on(env, begun)
+
+
+def _run(env: Environment, request: Bind) -> Afterwards:
+    try:
+        return env.database.run(partial(_bind, env, request, False))
     except _NotEnough:
-        started = env.database.run(partial(_bind, env, request, True))
-    jobs.dispatch(env, started)
+        return env.database.run(partial(_bind, env, request, True))
 
 
-def _bind(env: Environment, request: Bind, wait: bool, connection: sa.Connection) -> list[Job]:
+def _with_owner_of(env: Environment, request: Bind) -> Bind:
+    """Return the request with the owner that Nova names."""
+    assert env.nova is not None
+    server = env.nova.server(request.instance_uuid)
+    owner = request.owner_project_id if server is None else server.project_id
+    return replace(request, owner_project_id=owner, owner_is_certain=True)
+
+
+def _bind(env: Environment, request: Bind, wait: bool, connection: sa.Connection) -> Afterwards:
     locked = lock_requests(connection, uuids=list(request.bindings), owner_of=request.instance_uuid)
     require_found(locked, request.bindings)
     require_unchanged(locked, request.generations)
     arqs = [arq for arq in locked if not _already_bound(arq, request.bindings[arq.uuid])]
     if not arqs:
-        return []
+        return Afterwards()
     for arq in arqs:
         _check_bindable(arq)
-    providers = _providers(connection, request, arqs)
+    if arqs[0].instance_owner is None and not request.owner_is_certain:
+        raise _OwnerUnknown
+    found = _providers(connection, request, arqs)
     handles = attach_handles.take(
         connection,
-        {arq.id: providers[arq.uuid].deployable_id for arq in arqs},
+        {arq.id: found[arq.uuid].deployable_id for arq in arqs},
         env.clock(),
         dirtying={
             provider.deployable_id
-            for provider in providers.values()
+            for provider in found.values()
             if provider.needs_prepare or provider.needs_release
         },
         wait=wait,
@@ -127,13 +170,15 @@ def _bind(env: Environment, request: Bind, wait: bool, connection: sa.Connection
         if not wait:
             raise _NotEnough
         raise NoFreeHandle("Too few attach handles are free; nothing was bound.")
-    return _write(env, request, arqs, providers, connection)
+    return _write(env, request, arqs, found, connection)
 
 
 def _already_bound(arq: LockedRequest, binding: Binding) -> bool:
     return (
         arq.state in _HELD
         and arq.job_kind is not JobKind.RELEASE
+        # Else it has failed, and still reads BindStarted for Nova.
+        and (arq.state is ArqState.BOUND or arq.state_reason is None)
         and arq.hostname == binding.hostname
         and arq.device_rp_uuid == binding.device_rp_uuid
         and arq.instance_uuid == binding.instance_uuid
@@ -145,6 +190,7 @@ def _check_bindable(arq: LockedRequest) -> None:
         held = f", for instance {arq.instance_uuid}" if arq.instance_uuid else ""
         raise AcceleratorRequestStateConflict(
             f"Accelerator request {arq.uuid} is {arq.state}{held}; it cannot be bound."
+            + (f" {arq.state_reason}" if arq.state_reason else "")
         )
 
 
@@ -182,13 +228,13 @@ def _write(
     env: Environment,
     request: Bind,
     arqs: list[LockedRequest],
-    providers: Mapping[str, Provider],
+    found: Mapping[str, Provider],
     connection: sa.Connection,
-) -> list[Job]:
+) -> Afterwards:
     now = env.clock()
     known_owner = arqs[0].instance_owner
     owner = known_owner or request.owner_project_id or arqs[0].project_id
-    rp_uuids = {arq.id: providers[arq.uuid].rp_uuid for arq in arqs}
+    rp_uuids = {arq.id: found[arq.uuid].rp_uuid for arq in arqs}
     values = {
         "hostname": request.hostname,
         "instance_uuid": request.instance_uuid,
@@ -196,33 +242,51 @@ def _write(
         "project_id": owner,
         "bound_by_service": request.by_service,
         "state_reason": None,
+        "leftover_since": None,
     }
-    later = [arq for arq in arqs if providers[arq.uuid].needs_prepare]
-    at_once = [arq for arq in arqs if not providers[arq.uuid].needs_prepare]
+    later = [arq for arq in arqs if found[arq.uuid].needs_prepare]
+    at_once = [arq for arq in arqs if not found[arq.uuid].needs_prepare]
+    batch = None
     if at_once:
         generations = {arq.id: arq.generation for arq in at_once}
         change_state(connection, generations, ArqState.BOUND, now, bound_at=now, **values)
-        insert_events(
+        batch = events.write(
+            env,
             connection,
             {arq.id: arq.uuid for arq in at_once},
-            instance_uuid=request.instance_uuid,
-            status=EventStatus.COMPLETED,
-            state=EventState.NOT_SENT,
-            now=now,
+            request.instance_uuid,
+            EventStatus.COMPLETED,
         )
     if known_owner is None and owner is not None:
         remember_owner(connection, request.instance_uuid, owner, now)
+    _log(request, arqs, found)
+    started: list[Job] = []
+    if later:
+        generations = {arq.id: arq.generation for arq in later}
+        change_state(connection, generations, ArqState.BIND_STARTED, now, **values)
+        started = jobs.write_prepare(env, connection, later)
+    reserved = _without_allocation(env, request, set(rp_uuids.values()), connection)
+    return Afterwards(started, batch, reserved)
+
+
+def _without_allocation(
+    env: Environment, request: Bind, rp_uuids: set[str], connection: sa.Connection
+) -> frozenset[str]:
+    """Tell Placement of handles that are taken though nobody has allocated them there."""
+    if request.by_service:
+        return frozenset()
+    marked = dict.fromkeys(rp_uuids, request.hostname)
+    providers.mark(env, connection, marked, ProviderJobKind.INVENTORY, now=True)
+    return frozenset(marked)
+
+
+def _log(request: Bind, arqs: list[LockedRequest], found: Mapping[str, Provider]) -> None:
     for arq in arqs:
         LOG.info(
             "bind arq=%s instance=%s host=%s provider=%s prepare=%s",
             arq.uuid,
             request.instance_uuid,
             request.hostname,
-            rp_uuids[arq.id],
-            providers[arq.uuid].needs_prepare,
+            found[arq.uuid].rp_uuid,
+            found[arq.uuid].needs_prepare,
         )
-    if not later:
-        return []
-    generations = {arq.id: arq.generation for arq in later}
-    change_state(connection, generations, ArqState.BIND_STARTED, now, **values)
-    return jobs.write_prepare(env, connection, later)

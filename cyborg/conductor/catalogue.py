@@ -7,11 +7,14 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from oslo_log import log
 
+from cyborg.conductor import providers
 from cyborg.conductor.environment import Environment
 from cyborg.db import device_profiles, devices
-from cyborg.domain.errors import DeviceNotFound
-from cyborg.domain.model import Attribute, DeviceProfile, DeviceStatus
+from cyborg.db.providers import hosts_of_providers
+from cyborg.domain.errors import DeviceNotFound, InvalidInput
+from cyborg.domain.model import Attribute, DeviceProfile, DeviceStatus, ProviderJobKind
 from cyborg.domain.profiles import check_name, parse_groups
+from cyborg.domain.providers import TRAIT_KEY, TRAIT_NAME
 
 LOG = log.getLogger(__name__)
 
@@ -60,26 +63,40 @@ def delete_device_profiles(env: Environment, uuids: Sequence[str]) -> None:
 def set_device_status(env: Environment, uuid: str, status: DeviceStatus) -> None:
     """Enable or disable a device. Once this returns, no new bind takes a disabled one.
 
+    Placement is told before, if it can be reached.
+
     :raises DeviceNotFound: there is no such device.
     """
 
-    def work(connection: sa.Connection) -> None:
+    def work(connection: sa.Connection) -> dict[str, str]:
         if not devices.set_device_status(connection, uuid, status, env.clock()):
             raise DeviceNotFound(f"Device {uuid} could not be found.")
+        if env.placement is None:
+            return {}
+        marked = hosts_of_providers(connection, device_uuid=uuid)
+        providers.mark(env, connection, marked, ProviderJobKind.INVENTORY, now=True)
+        return marked
 
-    env.database.run(work)
+    providers.publish_now(env, env.database.run(work))
     LOG.info("device status device=%s status=%s", uuid, status)
 
 
 def create_attribute(env: Environment, deployable: int | str, key: str, value: str) -> Attribute:
-    """Store an operator's attribute of a deployable.
+    """Store an operator's attribute of a deployable; ``trait…`` names a trait of its provider.
 
+    :raises InvalidInput: it names a trait, and its value cannot be one.
     :raises DeployableNotFound: there is no such deployable.
     :raises AttributeExists: it has one of this key.
     """
 
+    if key.startswith(TRAIT_KEY) and not TRAIT_NAME.match(value):
+        raise InvalidInput(
+            f"The attribute '{key}' names a trait of the resource provider: its value must be "
+            "1 to 255 capitals, digits or '_'."
+        )
+
     def work(connection: sa.Connection) -> Attribute:
-        return devices.insert_attribute(
+        made = devices.insert_attribute(
             connection,
             uuid=env.new_uuid(),
             deployable=deployable,
@@ -87,6 +104,8 @@ def create_attribute(env: Environment, deployable: int | str, key: str, value: s
             value=value,
             now=env.clock(),
         )
+        _mark_traits(env, connection, made)
+        return made
 
     return env.database.run(work)
 
@@ -97,4 +116,14 @@ def delete_attribute(env: Environment, uuid: str) -> None:
     :raises AttributeNotFound: there is none.
     :raises AttributeReported: a driver reports it.
     """
-    env.database.run(lambda connection: devices.delete_attribute(connection, uuid))
+
+    def work(connection: sa.Connection) -> None:
+        _mark_traits(env, connection, devices.delete_attribute(connection, uuid))
+
+    env.database.run(work)
+
+
+def _mark_traits(env: Environment, connection: sa.Connection, attribute: Attribute) -> None:
+    if env.placement is not None and attribute.key.startswith(TRAIT_KEY):
+        marked = hosts_of_providers(connection, deployable_ids=[attribute.deployable_id])
+        providers.mark(env, connection, marked, ProviderJobKind.TRAITS)

@@ -42,13 +42,24 @@ class ConductorEndpoint:
     def bind(
         self,
         ctxt: object,
+        *,
         bindings: dict[str, dict[str, str]],
         owner_project_id: str | None,
         by_service: bool,
         generations: dict[str, int] | None = None,
+        owner_is_certain: bool = True,
     ) -> Answer:
         """See :func:`cyborg.conductor.binding.bind`."""
-        return self._do(binding.bind, bindings, owner_project_id, by_service, generations)
+        return answer(
+            lambda: binding.bind(
+                self._env,
+                bindings,
+                owner_project_id,
+                by_service,
+                generations,
+                owner_is_certain=owner_is_certain,
+            )
+        )
 
     def unbind(
         self, ctxt: object, uuids: list[str], generations: dict[str, int] | None = None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from oslo_log import log
 
-from cyborg.conductor import jobs
+from cyborg.conductor import events, jobs, providers
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.releasing import UNBOUND_VALUES
 from cyborg.db import attach_handles
@@ -17,10 +17,11 @@ from cyborg.db.accelerator_requests import (
     change_state,
     delete_requests,
     lock_request,
+    note_failure,
 )
-from cyborg.db.outbox import insert_events
-from cyborg.domain.model import EventState, EventStatus, Job, JobKind
+from cyborg.domain.model import EventBatch, EventStatus, Job, JobKind, ProviderJobKind
 from cyborg.domain.states import ArqState, may_become
+from cyborg.rpc.context import working_for
 
 LOG = log.getLogger(__name__)
 
@@ -31,17 +32,16 @@ BACK_OFF = 1.0
 _REASON_LENGTH = 2000
 
 
-End = Callable[[sa.Connection, Job, LockedRequest], None]
+End = Callable[[sa.Connection, Job, LockedRequest], EventBatch | None]
 
 
 def finish(env: Environment, uuid: str, generation: int, error: str | None) -> None:
     """Take an agent's answer. One that is not about the newest attempt has no effect."""
 
-    def end(connection: sa.Connection, job: Job, arq: LockedRequest) -> None:
+    def end(connection: sa.Connection, job: Job, arq: LockedRequest) -> EventBatch | None:
         if error is None:
-            _succeeded(env, connection, job, arq)
-        else:
-            _failed(env, connection, job, arq, error[:_REASON_LENGTH])
+            return _succeeded(env, connection, job, arq)
+        return _failed(env, connection, job, arq, error[:_REASON_LENGTH])
 
     if not _end(env, uuid, generation, end):
         LOG.info("late answer ignored job=%s generation=%s", uuid, generation)
@@ -50,8 +50,8 @@ def finish(env: Environment, uuid: str, generation: int, error: str | None) -> N
 def sweep(env: Environment) -> int:
     """End what is past its deadline, send again what nobody answered; return how many."""
 
-    def too_late(connection: sa.Connection, job: Job, arq: LockedRequest) -> None:
-        _bind_failed(env, connection, job, arq, "The device was not ready in time.")
+    def too_late(connection: sa.Connection, job: Job, arq: LockedRequest) -> EventBatch | None:
+        return _bind_failed(env, connection, job, arq, "The device was not ready in time.")
 
     def claim(connection: sa.Connection) -> list[Job]:
         lease = env.conf.conductor.job_lease
@@ -60,45 +60,63 @@ def sweep(env: Environment) -> int:
     with env.database.reader() as connection:
         expired = job_rows.expired(connection, jobs.BATCH)
     for job in expired:
-        _end(env, job.uuid, job.generation, too_late)
+        with working_for(job.request_id, job.global_request_id):
+            _end(env, job.uuid, job.generation, too_late)
     due = env.database.run(claim)
     for job in due:
-        LOG.info("job sent again job=%s kind=%s host=%s", job.uuid, job.kind, job.host)
-    jobs.dispatch(env, due)
+        with working_for(job.request_id, job.global_request_id):
+            LOG.info("job sent again job=%s kind=%s host=%s", job.uuid, job.kind, job.host)
+            jobs.dispatch(env, [job])
     return len(expired) + len(due)
 
 
 def _end(env: Environment, uuid: str, generation: int, end: End) -> bool:
     """Run ``end`` with the job and its ARQ locked; return False if they have moved on."""
 
-    def work(connection: sa.Connection) -> bool:
+    def work(connection: sa.Connection) -> tuple[bool, EventBatch | None]:
         arq_id = job_rows.owner_of(connection, uuid, generation)
         # In the order in which unbind and delete take them: no deadlock.
         arq = None if arq_id is None else lock_request(connection, arq_id)
         job = job_rows.lock_job(connection, uuid, generation)
         if arq is None or job is None:
-            return False
-        end(connection, job, arq)
-        return True
+            return False, None
+        batch = end(connection, job, arq)
+        if job.kind is JobKind.RELEASE or (batch and batch.status is EventStatus.FAILED):
+            _mark(env, connection, arq)
+        return True, batch
 
-    return env.database.run(work)
+    ended, batch = env.database.run(work)
+    events.send(env, batch)
+    return ended
 
 
-def _succeeded(env: Environment, connection: sa.Connection, job: Job, arq: LockedRequest) -> None:
+def _mark(env: Environment, connection: sa.Connection, arq: LockedRequest) -> None:
+    """Let Placement hear of it: the handle is free, or kept from everybody."""
+    if arq.device_rp_uuid and arq.hostname:
+        providers.mark(
+            env, connection, {arq.device_rp_uuid: arq.hostname}, ProviderJobKind.INVENTORY
+        )
+
+
+def _succeeded(
+    env: Environment, connection: sa.Connection, job: Job, arq: LockedRequest
+) -> EventBatch | None:
     job_rows.delete_job(connection, job.id)
+    batch = None
     if job.kind is JobKind.PREPARE:
         now = env.clock()
         change_state(connection, {arq.id: arq.generation}, ArqState.BOUND, now, bound_at=now)
-        _tell(env, connection, arq, EventStatus.COMPLETED)
+        batch = _tell(env, connection, arq, EventStatus.COMPLETED)
     else:
         attach_handles.free_released(connection, job.attach_handle_id, arq.id, env.clock())
         _released(env, connection, arq)
     LOG.info("job done job=%s kind=%s arq=%s host=%s", job.uuid, job.kind, arq.uuid, job.host)
+    return batch
 
 
 def _failed(
     env: Environment, connection: sa.Connection, job: Job, arq: LockedRequest, error: str
-) -> None:
+) -> EventBatch | None:
     LOG.warning(
         "job failed job=%s kind=%s host=%s failures=%s: %s",
         job.uuid,
@@ -114,26 +132,34 @@ def _failed(
         seconds = BACK_OFF * (job.failures + 1)
         job_rows.postpone(connection, job.id, seconds=seconds, error=error, now=env.clock())
     elif prepare:
-        _bind_failed(env, connection, job, arq, error)
+        return _bind_failed(env, connection, job, arq, error)
     else:
         _release_failed(env, connection, job, arq, error)
+    return None
 
 
 def _bind_failed(
     env: Environment, connection: sa.Connection, job: Job, arq: LockedRequest, reason: str
-) -> None:
+) -> EventBatch:
     """End a bind that did not work. The ARQ keeps its handle, which may be half prepared,
-    until it is unbound or deleted: that releases it."""
+    until it is unbound or deleted: that releases it.
+
+    Where Nova waits for it, it goes on reading BindStarted: see :mod:`cyborg.conductor.events`.
+    """
     job_rows.delete_job(connection, job.id)
-    change_state(
-        connection,
-        {arq.id: arq.generation},
-        ArqState.BIND_FAILED,
-        env.clock(),
-        state_reason=reason,
-    )
-    _tell(env, connection, arq, EventStatus.FAILED)
+    nova_waits = env.nova is not None and arq.bound_by_service
+    if nova_waits:
+        note_failure(connection, arq.id, arq.generation, reason, env.clock())
+    else:
+        change_state(
+            connection,
+            {arq.id: arq.generation},
+            ArqState.BIND_FAILED,
+            env.clock(),
+            state_reason=reason,
+        )
     LOG.error("bind failed arq=%s host=%s: %s", arq.uuid, job.host, reason)
+    return _tell(env, connection, arq, EventStatus.FAILED, repeated=nova_waits)
 
 
 def _release_failed(
@@ -174,14 +200,13 @@ def _released(env: Environment, connection: sa.Connection, arq: LockedRequest) -
 
 
 def _tell(
-    env: Environment, connection: sa.Connection, arq: LockedRequest, status: EventStatus
-) -> None:
+    env: Environment,
+    connection: sa.Connection,
+    arq: LockedRequest,
+    status: EventStatus,
+    *,
+    repeated: bool = False,
+) -> EventBatch:
     assert arq.instance_uuid is not None
-    insert_events(
-        connection,
-        {arq.id: arq.uuid},
-        instance_uuid=arq.instance_uuid,
-        status=status,
-        state=EventState.NOT_SENT,
-        now=env.clock(),
-    )
+    arqs = {arq.id: arq.uuid}
+    return events.write(env, connection, arqs, arq.instance_uuid, status, repeated=repeated)

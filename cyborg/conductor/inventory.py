@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exception
 from oslo_log import log
 
+from cyborg.conductor import providers
 from cyborg.conductor.environment import Environment
 from cyborg.db import inventory, inventory_changes
 from cyborg.domain.difference import Difference, difference
@@ -41,7 +42,11 @@ def report(env: Environment, host: str, wire: Any) -> None:
         host_id = inventory.lock_host(connection, host, env.clock())
         changes = difference(inventory.recorded_devices(connection, host_id), snapshot)
         if changes:
-            inventory_changes.apply(connection, host_id, changes, env.new_uuid, env.clock())
+            touched = inventory_changes.apply(
+                connection, host_id, changes, env.new_uuid, env.clock()
+            )
+            for kind, uuids in touched.items():
+                providers.mark(env, connection, dict.fromkeys(uuids, host), kind)
         digest = snapshot.digest() if changes.settled else None
         inventory.record_digest(connection, host_id, digest, env.clock())
         return changes

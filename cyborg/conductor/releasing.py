@@ -3,6 +3,9 @@
 What needs no release is freed in the same transaction. Anything else leaves a job, and
 the handle keeps its owner until the agent has done it: a deleted ARQ is Deleting, which
 nobody sees; an unbound one stays as it is and becomes Unbound at the end.
+
+Nova frees its allocation as soon as it is answered, and Placement would offer the device at
+once. So what is not free yet is reserved there before the answer.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from functools import partial
 import sqlalchemy as sa
 from oslo_log import log
 
-from cyborg.conductor import jobs
+from cyborg.conductor import jobs, providers
+from cyborg.conductor.afterwards import Afterwards, go_on
 from cyborg.conductor.checks import Generations, require_found, require_unchanged
 from cyborg.conductor.environment import Environment
 from cyborg.db import attach_handles
@@ -24,7 +28,7 @@ from cyborg.db.accelerator_requests import (
     lock_requests,
 )
 from cyborg.db.outbox import delete_events_of
-from cyborg.domain.model import Job, JobKind
+from cyborg.domain.model import JobKind, ProviderJobKind
 from cyborg.domain.states import HOLDING, ArqState
 
 LOG = log.getLogger(__name__)
@@ -37,6 +41,7 @@ UNBOUND_VALUES: dict[str, object] = {
     "bound_by_service": False,
     "bound_at": None,
     "state_reason": None,
+    "leftover_since": None,
 }
 
 
@@ -46,7 +51,7 @@ def unbind(env: Environment, uuids: Sequence[str], generations: Generations = No
     :raises AcceleratorRequestNotFound: an ARQ is not there.
     :raises AcceleratorRequestStateConflict: one is not as the caller was allowed it.
     """
-    jobs.dispatch(env, env.database.run(partial(_unbind, env, uuids, generations)))
+    go_on(env, env.database.run(partial(_unbind, env, uuids, generations)))
 
 
 def delete(env: Environment, uuids: Sequence[str], generations: Generations = None) -> list[str]:
@@ -55,36 +60,36 @@ def delete(env: Environment, uuids: Sequence[str], generations: Generations = No
     :raises AcceleratorRequestStateConflict: one is not as the caller was allowed it.
     """
 
-    def work(connection: sa.Connection) -> tuple[list[Job], list[str]]:
+    def work(connection: sa.Connection) -> tuple[Afterwards, list[str]]:
         arqs = lock_requests(connection, uuids=uuids)
         require_unchanged(arqs, generations)
         found = {arq.uuid for arq in arqs}
         missing = [uuid for uuid in dict.fromkeys(uuids) if uuid not in found]
         return _delete(env, connection, arqs), missing
 
-    started, missing = env.database.run(work)
-    jobs.dispatch(env, started)
+    begun, missing = env.database.run(work)
+    go_on(env, begun)
     return missing
 
 
 def delete_of_instance(env: Environment, instance_uuid: str) -> None:
     """Delete every ARQ of an instance; none is a success."""
 
-    def work(connection: sa.Connection) -> list[Job]:
+    def work(connection: sa.Connection) -> Afterwards:
         return _delete(env, connection, lock_requests(connection, instance_uuid=instance_uuid))
 
-    jobs.dispatch(env, env.database.run(work))
+    go_on(env, env.database.run(work))
 
 
 def _unbind(
     env: Environment, uuids: Sequence[str], generations: Generations, connection: sa.Connection
-) -> list[Job]:
+) -> Afterwards:
     locked = lock_requests(connection, uuids=uuids)
     require_found(locked, uuids)
     require_unchanged(locked, generations)
     arqs = [arq for arq in locked if arq.state in HOLDING and arq.job_kind is not JobKind.RELEASE]
     if not arqs:
-        return []
+        return Afterwards()
     now = env.clock()
     dirty = _free_clean(env, connection, arqs)
     clean = {arq.id: arq.generation for arq in arqs if arq.id not in dirty}
@@ -92,38 +97,64 @@ def _unbind(
     if clean:
         change_state(connection, clean, ArqState.UNBOUND, now, **UNBOUND_VALUES)
     _log("unbind", arqs, dirty)
-    return jobs.write_release(env, connection, [arq for arq in arqs if arq.id in dirty])
+    started = jobs.write_release(env, connection, [arq for arq in arqs if arq.id in dirty])
+    return Afterwards(started, providers=_mark(env, connection, arqs, dirty))
 
 
 def _delete(
     env: Environment, connection: sa.Connection, arqs: Sequence[LockedRequest]
-) -> list[Job]:
+) -> Afterwards:
     if not arqs:
-        return []
+        return Afterwards()
     dirty = _free_clean(env, connection, arqs)
     clean = [arq.id for arq in arqs if arq.id not in dirty]
     if clean:
         delete_requests(connection, clean)
     _log("delete", arqs, dirty)
     if not dirty:
-        return []
+        return Afterwards(providers=_mark(env, connection, arqs, dirty))
     held = [arq for arq in arqs if arq.id in dirty]
     generations = {arq.id: arq.generation for arq in held}
+    delete_events_of(connection, list(generations))
     change_state(connection, generations, ArqState.DELETING, env.clock())
-    return jobs.write_release(env, connection, held)
+    started = jobs.write_release(env, connection, held)
+    return Afterwards(started, providers=_mark(env, connection, arqs, dirty))
+
+
+def _mark(
+    env: Environment, connection: sa.Connection, arqs: Sequence[LockedRequest], dirty: set[int]
+) -> frozenset[str]:
+    """Note which providers' reserved amounts change; return them.
+
+    Not those of a clean handle that Nova's allocation stood for: it is free, and nothing was
+    reserved for it.
+    """
+    marked = {
+        arq.device_rp_uuid: arq.hostname
+        for arq in arqs
+        if arq.device_rp_uuid and arq.hostname and (arq.id in dirty or _was_reserved(arq))
+    }
+    providers.mark(env, connection, marked, ProviderJobKind.INVENTORY, now=True)
+    return frozenset(marked)
+
+
+def _was_reserved(arq: LockedRequest) -> bool:
+    return not arq.bound_by_service or arq.left_over or arq.state is not ArqState.BOUND
 
 
 def _free_clean(
     env: Environment, connection: sa.Connection, arqs: Sequence[LockedRequest]
 ) -> set[int]:
     """Free what needs no release; return the ids of the ARQs whose handles do."""
-    holding = [arq.id for arq in arqs if arq.state in HOLDING]
+    # What an agent is at work on is not free, even if its driver says by now that it need not be.
+    busy = {arq.id for arq in arqs if arq.job_kind is not None}
+    holding = [arq.id for arq in arqs if arq.state in HOLDING and arq.id not in busy]
     if not holding:
-        return set()
+        return busy
     if attach_handles.free_clean(connection, holding, env.clock()) == len(holding):
-        return set()
+        return busy
     left = attach_handles.taken_handles(connection, holding)
-    return {handle.accelerator_request_id for handle in left}
+    return busy | {handle.accelerator_request_id for handle in left}
 
 
 def _log(action: str, arqs: Sequence[LockedRequest], dirty: set[int]) -> None:

@@ -1,14 +1,19 @@
-"""The conductor as a process: waits for its database, serves RPC, looks after jobs."""
+"""The conductor as a process: waits for its database, serves RPC, and looks after what is due."""
 
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
+from concurrent import futures
 from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log
 
-from cyborg.conductor import finishing
+from cyborg.clients.nova import load_nova
+from cyborg.clients.placement import load_placement
+from cyborg.conductor import events, finishing, periodic, providers
 from cyborg.conductor.endpoint import ConductorEndpoint
 from cyborg.conductor.environment import Environment
 from cyborg.db import schema
@@ -23,28 +28,62 @@ LOG = log.getLogger(__name__)
 #: Seconds between two tries to reach the database at start.
 RETRY_INTERVAL = 2.0
 
+#: Events that are sent at the same time: a Nova that is slow with one must not hold up all.
+SENDERS = 8
+
+#: Events that may wait for a sender. What finds no room is sent when its lease has run out.
+WAITING_EVENTS = 128
+
+#: What is looked after, each in a thread of its own: one that waits for Placement must not
+#: keep jobs waiting.
+LOOKS: dict[str, Callable[[Environment], int]] = {
+    "jobs": finishing.sweep,
+    "events": events.sweep,
+    "providers": providers.sweep,
+    "periodic tasks": periodic.run_due,
+}
+
 
 class ConductorService:
     """Any number may run; they share their work through the database only."""
 
-    def __init__(self, conf: cfg.ConfigOpts, transport: Any) -> None:
-        agents = AgentClient(transport)
+    def __init__(self, conf: cfg.ConfigOpts, transport: Any, *, standalone: bool = False) -> None:
+        """Make a conductor that does nothing yet.
+
+        :param standalone: this is a process for a first look, without Placement and Nova.
+        :raises ConfigurationError: ``[placement]`` or ``[nova]`` cannot be used.
+        """
         self._conf = conf
-        self._agents = agents
+        self._agents = AgentClient(transport)
         self._database = Database(conf)
-        self._env = Environment(conf, self._database, agents, clock.utcnow, clock.new_uuid)
+        self._senders = futures.ThreadPoolExecutor(SENDERS, thread_name_prefix="conductor-sender")
+        self._room = threading.BoundedSemaphore(WAITING_EVENTS)
+        self._env = Environment(
+            conf,
+            self._database,
+            self._agents,
+            clock.utcnow,
+            clock.new_uuid,
+            None if standalone else load_placement(conf),
+            None if standalone else load_nova(conf),
+            self._in_background,
+        )
+        if not standalone:
+            self._warn()
         endpoint = ConductorEndpoint(self._env)
         self._server = get_server(transport, CONDUCTOR_TOPIC, conf.host, endpoint)
         self._stopping = threading.Event()
         self._serving = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._serve, name="conductor-rpc", daemon=True),
-            threading.Thread(target=self._sweep, name="conductor-jobs", daemon=True),
+        self._server_thread = _thread("rpc", self._serve)
+        self._lookers = [
+            _thread(name.replace(" ", "-"), self._look_after, name, look)
+            for name, look in LOOKS.items()
         ]
 
     def start(self) -> None:
         """Begin, in the background: neither database nor message queue need be there yet."""
-        for thread in self._threads:
+        self._server_thread.start()
+        for thread in self._lookers:
             thread.start()
 
     def wait_until_serving(self, timeout: float) -> bool:
@@ -53,16 +92,41 @@ class ConductorService:
 
     def stop(self, timeout: float) -> None:
         """Take no new requests, finish those begun, at most for ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
         self._stopping.set()
         if self._serving.is_set():
-            drain = threading.Thread(target=self._drain, name="conductor-drain", daemon=True)
+            drain = _thread("drain", self._drain)
             drain.start()
             drain.join(timeout)
-        self._threads[1].join(timeout)
+        for thread in self._lookers:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        # What is not sent yet is another conductor's as soon as its lease has run out.
+        self._senders.shutdown(wait=False, cancel_futures=True)
         self._database.dispose()
 
     def reload(self) -> None:
         """Nothing to do: options are read where they are used."""
+
+    def _warn(self) -> None:
+        if self._env.placement is None:
+            LOG.warning("[placement] has no auth_type: no provider is published")
+        if self._env.nova is None:
+            LOG.warning("[nova] has no auth_type: no event is sent")
+
+    def _in_background(self, work: Callable[[], None]) -> None:
+        if not self._stopping.is_set() and self._room.acquire(blocking=False):
+            self._senders.submit(self._send, work)
+
+    def _send(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except ServiceUnavailable as error:
+            LOG.warning("event not looked after: %s", error)
+        except Exception:
+            # An outermost loop: nobody else would say it in the log.
+            LOG.exception("sending an event failed")
+        finally:
+            self._room.release()
 
     def _serve(self) -> None:
         if not self._wait_for_database():
@@ -76,17 +140,19 @@ class ConductorService:
         self._server.stop()
         self._server.wait()
 
-    def _sweep(self) -> None:
+    def _look_after(self, name: str, look: Callable[[Environment], int]) -> None:
         while not self._stopping.wait(self._conf.conductor.job_poll_interval):
             if not self._serving.is_set():
                 continue
             try:
-                finishing.sweep(self._env)
+                # As long as there is something to do, without a pause.
+                while look(self._env) and not self._stopping.is_set():
+                    pass
             except ServiceUnavailable as error:
-                LOG.warning("jobs not looked at: %s", error)
+                LOG.warning("%s not looked after: %s", name, error)
             except Exception:
-                # One of the two outermost loops: jobs must go on being looked at.
-                LOG.exception("looking at jobs failed")
+                # One of the outermost loops: they must go on being looked after.
+                LOG.exception("looking after %s failed", name)
 
     def _wait_for_database(self) -> bool:
         """Return True as soon as the database has our schema, False when told to stop."""
@@ -110,3 +176,7 @@ class ConductorService:
                 "run 'cyborg-dbsync upgrade'"
             )
         return None
+
+
+def _thread(name: str, target: Callable[..., None], *arguments: Any) -> threading.Thread:
+    return threading.Thread(target=target, args=arguments, name=f"conductor-{name}", daemon=True)

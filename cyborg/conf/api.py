@@ -32,4 +32,16 @@ OPTS: list[cfg.Opt] = [
         mutable=True,
         help="Seconds to wait for a conductor's answer before a request is answered 503.",
     ),
+    cfg.BoolOpt(
+        "enable_ssl_api",
+        default=False,
+        help="Whether the command cyborg-api speaks HTTPS, with the certificate that [ssl] "
+        "cert_file and key_file name.",
+    ),
+    cfg.IntOpt(
+        "api_workers",
+        min=1,
+        help="Not used: the command cyborg-api is one process with [api] threads. For more "
+        "processes start it more often, or serve cyborg.wsgi.api:application with a WSGI server.",
+    ),
 ]

@@ -20,7 +20,8 @@ OPTS: list[cfg.Opt] = [
         min=1,
         max=600,
         mutable=True,
-        help="Seconds that an agent may work on a job before it is asked again.",
+        help="Seconds for which what a conductor has begun is left to it: an agent's job before "
+        "the agent is asked again, an event or a provider before another conductor sees to it.",
     ),
     cfg.IntOpt(
         "prepare_attempts",
@@ -37,5 +38,56 @@ OPTS: list[cfg.Opt] = [
         max=100,
         mutable=True,
         help="How often releasing a device may fail before its handle is quarantined.",
+    ),
+    cfg.IntOpt(
+        "provider_comparison_interval",
+        default=300,
+        min=1,
+        max=86400,
+        mutable=True,
+        help="Seconds between two comparisons of the providers in Placement with what they "
+        "should be. Whatever has drifted is restored.",
+    ),
+    cfg.IntOpt(
+        "leftover_comparison_interval",
+        default=300,
+        min=1,
+        max=86400,
+        mutable=True,
+        help="Seconds between two looks for accelerator requests that a service has bound and "
+        "nobody needs any more: their instances have no allocation on their providers.",
+    ),
+    cfg.IntOpt(
+        "leftover_grace_period",
+        default=600,
+        min=1,
+        max=86400,
+        mutable=True,
+        help="Seconds that must lie between the first look which finds an accelerator request "
+        "left over and the one that releases it.",
+    ),
+    cfg.IntOpt(
+        "request_expiry",
+        default=86400,
+        min=60,
+        mutable=True,
+        help="Seconds after which an accelerator request that was never bound is deleted.",
+    ),
+    cfg.IntOpt(
+        "instance_owner_retention",
+        default=90 * 86400,
+        min=3600,
+        mutable=True,
+        help="Seconds for which the owner of an instance is remembered that has no accelerator "
+        "requests. Afterwards Nova is asked.",
+    ),
+    cfg.IntOpt(
+        "bind_failure_patience",
+        default=300,
+        min=1,
+        max=86400,
+        mutable=True,
+        help="Seconds for which Nova is told again and again that a bind has failed, before the "
+        "accelerator request reads BindFailed: at least Nova's [DEFAULT] arq_binding_timeout.",
     ),
 ]

@@ -8,9 +8,19 @@ from oslo_log import log
 from oslo_middleware import cors, sizelimit
 from oslo_policy import opts as policy_opts
 
-from cyborg.conf import agent, api, conductor, default, fake_driver
+from cyborg.conf import (
+    agent,
+    api,
+    conductor,
+    default,
+    fake_driver,
+    keystoneauth,
+    nova,
+    placement,
+    ssl,
+)
 
-_MODULES = (default, api, conductor, agent, fake_driver)
+_MODULES = (default, api, ssl, conductor, placement, nova, agent, fake_driver)
 
 
 #: Bytes of a request's body; the largest sensible one, 64 binds, has a quarter of that.
@@ -18,8 +28,17 @@ MAX_BODY = 64 * 1024
 
 
 def list_opts() -> list[tuple[cfg.OptGroup | None, list[cfg.Opt]]]:
-    """Return every group with its options, for oslo.config's sample generator."""
+    """Return every group with its options."""
     return [(module.GROUP, module.OPTS) for module in _MODULES]
+
+
+def list_sample_opts() -> list[tuple[cfg.OptGroup | None, list[cfg.Opt]]]:
+    """Return the same for oslo.config's sample generator: with the password plugin's options."""
+    services = {module.GROUP: module.SERVICE_TYPE for module in (placement, nova)}
+    return [
+        (group, keystoneauth.sample_options(services[group]) if group in services else options)
+        for group, options in list_opts()
+    ]
 
 
 def set_defaults() -> None:

@@ -55,6 +55,10 @@ class LockedRequest:
     device_rp_uuid: str | None
     instance_uuid: str | None
     bound_by_service: bool
+    #: Why a bind or a release has failed.
+    state_reason: str | None
+    #: Nobody seems to need it any more.
+    left_over: bool
     generation: int
     job_kind: JobKind | None
     #: Whose the instance is that a bind names, where that is known already.
@@ -159,6 +163,26 @@ def change_state(
         raise Contention
 
 
+def note_failure(
+    connection: sa.Connection, id_: int, generation: int, reason: str, now: datetime.datetime
+) -> None:
+    """Note that a bind has failed, while the ARQ goes on reading BindStarted.
+
+    :raises Contention: it changed since it was read.
+    """
+    result = connection.execute(
+        _arqs.update()
+        .where(
+            _arqs.c.id == id_,
+            _arqs.c.generation == generation,
+            _arqs.c.state == ArqState.BIND_STARTED,
+        )
+        .values(state_reason=reason, updated_at=now, **next_generation(_arqs))
+    )
+    if result.rowcount != 1:
+        raise Contention
+
+
 def delete_requests(connection: sa.Connection, ids: Collection[int]) -> None:
     """Delete ARQs that own nothing; the database refuses any other."""
     connection.execute(_arqs.delete().where(_arqs.c.id.in_(ids)))
@@ -192,6 +216,8 @@ def _locked(row: sa.Row[Any]) -> LockedRequest:
         device_rp_uuid=row.device_rp_uuid,
         instance_uuid=row.instance_uuid,
         bound_by_service=row.bound_by_service,
+        state_reason=row.state_reason,
+        left_over=row.leftover_since is not None,
         generation=row.generation,
         job_kind=JobKind(row.job_kind) if row.job_kind else None,
         instance_owner=row.instance_owner,

@@ -150,20 +150,21 @@ def insert_attribute(
     )
 
 
-def delete_attribute(connection: sa.Connection, uuid: str) -> None:
-    """Delete an operator's attribute.
+def delete_attribute(connection: sa.Connection, uuid: str) -> Attribute:
+    """Delete an operator's attribute, and return it as it was.
 
     :raises AttributeNotFound: there is none of this uuid.
     :raises AttributeReported: a driver reports it.
     """
+    found = list_attributes(connection, uuid=uuid)
     result = connection.execute(
         attributes.delete().where(attributes.c.uuid == uuid, attributes.c.reported.is_(sa.false()))
     )
-    if result.rowcount == 1:
-        return
-    if list_attributes(connection, uuid=uuid):
+    if not found:
+        raise AttributeNotFound(f"Attribute {uuid} could not be found.")
+    if result.rowcount != 1:
         raise AttributeReported(f"Attribute {uuid} is reported by a driver, and stays.")
-    raise AttributeNotFound(f"Attribute {uuid} could not be found.")
+    return found[0]
 
 
 def _device(row: sa.Row[Any]) -> Device:

@@ -14,7 +14,7 @@ from cyborg.db.tables import attach_handles, attributes, control_paths, deployab
 from cyborg.domain.clock import NewUuid, provider_uuid
 from cyborg.domain.difference import Difference
 from cyborg.domain.inventory import DeployableReport, DeviceReport, canonical
-from cyborg.domain.model import DeviceStatus, HandleCondition, Presence
+from cyborg.domain.model import DeviceStatus, HandleCondition, Presence, ProviderJobKind
 
 
 def apply(
@@ -23,14 +23,16 @@ def apply(
     difference: Difference,
     new_uuid: NewUuid,
     now: datetime.datetime,
-) -> None:
+) -> dict[ProviderJobKind, set[str]]:
     """Write a difference.
 
     Handles and devices are removed on the condition that nobody owns them; if a bind was
     faster, the whole transaction is given up.
 
+    :returns: the providers (by uuid) that Placement must hear of, by what of them.
     :raises Contention: as said.
     """
+    touched = _touched(connection, difference)
     _remove(connection, difference)
     for device_id, presence, absences in difference.absent_devices:
         _update(connection, devices, device_id, now, presence=presence, absences=absences)
@@ -50,6 +52,34 @@ def apply(
     )
     _set_condition(connection, difference.returned_handles, HandleCondition.READY, now)
     _set_condition(connection, difference.vanished_handles, HandleCondition.VANISHED, now)
+    return touched
+
+
+def _touched(connection: sa.Connection, difference: Difference) -> dict[ProviderJobKind, set[str]]:
+    """Return what will have changed for Placement, before anything is removed."""
+    of_devices = [*difference.removed_devices, *(id_ for id_, *_ in difference.absent_devices)]
+    of_devices += [id_ for id_, _ in difference.changed_devices]
+    changed = [id_ for id_, _ in difference.changed_deployables]
+    gone = difference.removed_deployables
+    new = [part for device in difference.new_devices for part in device.deployables]
+    new += [part for _, part in difference.new_deployables]
+    touched: dict[ProviderJobKind, set[str]] = {
+        ProviderJobKind.PROVIDER: {provider_uuid(part.name) for part in new}
+    }
+    if not (of_devices or changed or gone):
+        return touched
+    query = sa.select(deployables.c.id, deployables.c.device_id, deployables.c.rp_uuid).where(
+        sa.or_(deployables.c.id.in_([*changed, *gone]), deployables.c.device_id.in_(of_devices))
+    )
+    removed = set(difference.removed_devices)
+    for row in connection.execute(query):
+        if row.id in gone or row.device_id in removed:
+            touched[ProviderJobKind.PROVIDER].add(row.rp_uuid)
+            continue
+        touched.setdefault(ProviderJobKind.INVENTORY, set()).add(row.rp_uuid)
+        if row.id in changed:
+            touched.setdefault(ProviderJobKind.TRAITS, set()).add(row.rp_uuid)
+    return touched
 
 
 def _remove(connection: sa.Connection, difference: Difference) -> None:

@@ -1,4 +1,4 @@
-"""Jobs: rows with a lease, a deadline, an attempt count and a fencing generation.
+"""Agents' jobs: rows with a lease, a deadline, an attempt count and a fencing generation.
 
 Times are the database's (:class:`cyborg.db.types.database_now`), never a host's.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cyborg.db.statements import next_generation
+from cyborg.db.statements import current_request_ids, next_generation
 from cyborg.db.tables import jobs
 from cyborg.db.types import database_now
 from cyborg.domain.model import Job, JobKind
@@ -34,6 +34,7 @@ def insert_jobs(
         "leased_until": database_now(lease),
         "deadline": None if deadline is None else database_now(deadline),
         "attempt": 1,
+        **current_request_ids(),
     }
     connection.execute(jobs.insert().values([{**row, **times} for row in rows]))
 
@@ -57,6 +58,7 @@ def turn_into_release(
             leased_until=database_now(lease),
             last_error=None,
             updated_at=now,
+            **current_request_ids(),
             **next_generation(jobs),
         )
     )
@@ -67,7 +69,7 @@ def claim_due(connection: sa.Connection, *, lease: float, limit: int) -> list[Jo
     due = list(
         connection.scalars(
             sa.select(jobs.c.id)
-            .where(jobs.c.leased_until <= database_now())
+            .where(jobs.c.leased_until <= database_now(), jobs.c.kind.in_(list(JobKind)))
             .order_by(jobs.c.leased_until)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -160,4 +162,6 @@ def _job(row: sa.Row[Any]) -> Job:
         payload=json.loads(row.payload),
         generation=row.generation,
         failures=row.failures,
+        request_id=row.request_id,
+        global_request_id=row.global_request_id,
     )

@@ -57,6 +57,14 @@ def _generation() -> Column[int]:
     return Column("generation", sa.Integer, nullable=False, server_default="1")
 
 
+def _request_ids() -> tuple[Column[Any], Column[Any]]:
+    # Of the request that began it, so that its log lines carry the id wherever it goes on.
+    return (
+        Column("request_id", sa.String(64)),
+        Column("global_request_id", sa.String(64)),
+    )
+
+
 hosts = Table(
     "hosts",
     metadata,
@@ -125,6 +133,8 @@ deployables = Table(
     Column("bitstream_id", _UUID),
     Column("needs_prepare", sa.Boolean(create_constraint=False), nullable=False),
     Column("needs_release", sa.Boolean(create_constraint=False), nullable=False),
+    # Placement's, when the provider was last found to be as it should.
+    Column("provider_generation", sa.Integer),
     _generation(),
     *_times(),
     **MYSQL,
@@ -180,7 +190,7 @@ accelerator_requests = Table(
     Column("group_json", sa.Text, nullable=False),
     Column("project_id", sa.String(64), index=True),
     Column("hostname", _NAME),
-    Column("device_rp_uuid", _UUID),
+    Column("device_rp_uuid", _UUID, index=True),
     Column("instance_uuid", _UUID, index=True),
     Column(
         "bound_by_service",
@@ -189,8 +199,11 @@ accelerator_requests = Table(
         server_default=sa.false(),
     ),
     Column("bound_at", UtcDateTime),
-    # In plain words, why a bind or a release failed.
+    # In plain words, why a bind or a release failed. A bind that has failed and still reads
+    # BindStarted has one: Nova is being told.
     Column("state_reason", sa.Text),
+    # When it was first seen that the instance has no allocation (the database's clock).
+    Column("leftover_since", UtcDateTime),
     _generation(),
     *_times(),
     Index("ix_accelerator_requests_state_created_at", "state", "created_at"),
@@ -246,7 +259,7 @@ jobs = Table(
     _id(),
     _uuid(),
     Column("kind", _STATE, nullable=False),
-    # At most one live job about the same thing: "arq/<uuid>".
+    # At most one live job about the same thing: "arq/<uuid>", "inventory/<provider>".
     Column("subject", sa.String(300), nullable=False, unique=True),
     Column("host", _NAME, nullable=False),
     Column(
@@ -263,8 +276,18 @@ jobs = Table(
     Column("leased_until", UtcDateTime, nullable=False, index=True),
     Column("deadline", UtcDateTime),
     Column("last_error", sa.Text),
+    *_request_ids(),
     _generation(),
     *_times(),
+    **MYSQL,
+)
+
+# Work that one conductor does for all, now and then.
+periodic_tasks = Table(
+    "periodic_tasks",
+    metadata,
+    Column("name", sa.String(64), primary_key=True),
+    Column("leased_until", UtcDateTime, nullable=False),
     **MYSQL,
 )
 
@@ -272,6 +295,8 @@ outbox = Table(
     "outbox",
     metadata,
     _id(),
+    # Events of one instance that were written together are sent together.
+    Column("batch", _UUID, nullable=False, index=True),
     Column(
         "accelerator_request_id",
         sa.Integer,
@@ -286,6 +311,9 @@ outbox = Table(
     Column("state", _STATE, nullable=False),
     Column("attempt", sa.Integer, nullable=False, server_default="0"),
     Column("leased_until", UtcDateTime, nullable=False),
+    # Of a failure only: until then Nova is told again and again.
+    Column("deadline", UtcDateTime),
+    *_request_ids(),
     Column("created_at", UtcDateTime, nullable=False),
     Index("ix_outbox_state_leased_until", "state", "leased_until"),
     **MYSQL,

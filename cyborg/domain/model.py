@@ -46,11 +46,22 @@ class JobKind(enum.StrEnum):
     RELEASE = "release"
 
 
+class ProviderJobKind(enum.StrEnum):
+    """What of a provider in Placement must be made as it should be. The conductor's own jobs."""
+
+    #: All of it: that it is there, or gone, below its host's, with what the others are about.
+    PROVIDER = "provider"
+    INVENTORY = "inventory"
+    TRAITS = "traits"
+
+
 class EventState(enum.StrEnum):
     """Where an outbox row stands."""
 
     #: No Nova is configured: kept for the reader, never tried.
     NOT_SENT = "not_sent"
+    #: To be sent until Nova has it.
+    WAITING = "waiting"
 
 
 class EventStatus(enum.StrEnum):
@@ -160,3 +171,36 @@ class Job:
     payload: Mapping[str, object]
     generation: int
     failures: int
+    request_id: str | None = None
+    global_request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderJob:
+    """A leased piece of work on one provider."""
+
+    id: int
+    kind: ProviderJobKind
+    provider_uuid: str
+    #: Name of the host, and of its compute node's provider.
+    host: str
+    generation: int
+    failures: int
+    request_id: str | None
+    global_request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Events of one instance that are sent together."""
+
+    uuid: str
+    instance_uuid: str
+    status: EventStatus
+    request_uuids: tuple[str, ...]
+    #: Told again and again, whatever the answer, until a deadline.
+    repeated: bool
+    #: How often it has been tried, this time included.
+    attempt: int
+    request_id: str | None
+    global_request_id: str | None

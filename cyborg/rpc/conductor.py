@@ -45,6 +45,7 @@ class ConductorClient:
         owner_project_id: str | None,
         by_service: bool,
         generations: Mapping[str, int] | None = None,
+        owner_is_certain: bool = True,
     ) -> None:
         """Bind ARQs, all or none; again with the same values is a success without effect.
 
@@ -53,6 +54,8 @@ class ConductorClient:
         :param by_service: a service asked, on its token.
         :param generations: refuse unless the ARQs are still at these; for a caller who may
             do this only because of how they are.
+        :param owner_is_certain: False: the caller may act on anybody's instance, so Nova is
+            asked whose it is, unless that is remembered.
         """
         self._call(
             "bind",
@@ -60,6 +63,7 @@ class ConductorClient:
             owner_project_id=owner_project_id,
             by_service=by_service,
             generations=generations,
+            owner_is_certain=owner_is_certain,
         )
 
     def unbind(self, uuids: Sequence[str], generations: Mapping[str, int] | None = None) -> None:

@@ -8,8 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from keystoneauth1.adapter import Adapter
+from keystoneauth1.session import Session
+from keystoneauth1.token_endpoint import Token as AdminToken
 from oslo_config import cfg
 
+from cyborg.clients.nova import Nova
+from cyborg.clients.placement import Placement
 from cyborg.conductor import catalogue, inventory
 from cyborg.conductor.environment import Environment
 from cyborg.conf import opts
@@ -100,6 +105,18 @@ class RecordingAgents:
         if self.error is not None:
             raise self.error
         self.sent.append((host, work))
+
+
+def placement_client(url: str) -> Placement:
+    """Return the client of a Placement that authenticates nobody."""
+    auth = AdminToken(url, "admin")
+    return Placement(Adapter(Session(auth=auth, timeout=10), service_type="placement"))
+
+
+def nova_client(url: str, timeout: float = 10) -> Nova:
+    """Return the client of a Nova that takes any token."""
+    auth = AdminToken(url, "any")
+    return Nova(Adapter(Session(auth=auth, timeout=timeout), service_type="compute"))
 
 
 def report(env: Environment, *devices: DeviceReport, host: str = HOST) -> None:

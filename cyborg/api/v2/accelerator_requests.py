@@ -155,6 +155,7 @@ class AcceleratorRequestsController(Resource):
             owner_project_id=change.project_id or _owner(call, found),
             by_service=call.context.by_service,
             generations=_decided_on(call, found),
+            owner_is_certain=change.names_project or not _is_admin(call),
         )
 
     @handler(status=204)
@@ -247,8 +248,12 @@ def _owner(call: Call, found: Sequence[AcceleratorRequest]) -> str | None:
     return projects.pop()
 
 
+def _is_admin(call: Call) -> bool:
+    return call.authorizer.allows(call.context, "system_admin", own_target(call.context))
+
+
 def _require_admin(call: Call) -> None:
-    if not call.authorizer.allows(call.context, "system_admin", own_target(call.context)):
+    if not _is_admin(call):
         raise Forbidden("Only the role admin may send /project_id.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from cyborg.db import schema
 from cyborg.db.database import Database
 from cyborg.db.tables import metadata
 from cyborg.domain import clock
-from cyborg.tests.helpers import RecordingAgents, make_conf
+from cyborg.tests.helpers import RecordingAgents, make_conf, nova_client, placement_client
+from cyborg.tests.servers import NovaStandIn, Placement
 
 KINDS = ("sqlite", "mariadb", "postgresql")
 
@@ -66,3 +68,23 @@ def env(database: Database, agents: RecordingAgents) -> Environment:
         clock=clock.utcnow,
         new_uuid=clock.new_uuid,
     )
+
+
+@pytest.fixture
+def nova_env(env: Environment, nova: NovaStandIn) -> Environment:
+    """The same with Nova, which is ``nova``. Events are sent before a use case returns."""
+    return dataclasses.replace(env, nova=nova_client(nova.url))
+
+
+@pytest.fixture
+def cloud_env(nova_env: Environment, empty_placement: Placement) -> Environment:
+    """The same with Nova and Placement, which are ``nova`` and ``empty_placement``."""
+    return dataclasses.replace(nova_env, placement=placement_client(empty_placement.url))
+
+
+@pytest.fixture
+def other_database(database: Database) -> Iterator[Database]:
+    """``database``, opened once more, as by another conductor."""
+    other = Database(database._conf)
+    yield other
+    other.dispose()

@@ -1,7 +1,8 @@
 """Random lives: whatever happens in whatever order, the invariants hold after every step.
 
 Users create, bind, unbind and delete; agents answer well, badly, late, twice or never; cards
-come and go; leases run out. What must hold is read from the database after each step.
+come and go; leases run out; in half of the lives there is a Nova, which takes events, does not,
+or is away. What must hold is read from the database after each step.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import dataclasses
 import itertools
 import random
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from cyborg.conductor import binding, catalogue, creating, finishing, releasing
+from cyborg.clients.nova import Nova, Server
+from cyborg.conductor import binding, catalogue, creating, events, finishing, releasing
 from cyborg.conductor.environment import Environment
+from cyborg.db.accelerator_requests import list_requests
 from cyborg.db.devices import list_devices
 from cyborg.db.tables import (
     accelerator_requests,
@@ -26,11 +29,12 @@ from cyborg.db.tables import (
     devices,
     hosts,
     jobs,
+    outbox,
 )
 from cyborg.domain.clock import provider_uuid
-from cyborg.domain.errors import CyborgError
+from cyborg.domain.errors import CyborgError, ServiceUnavailable
 from cyborg.domain.inventory import DeviceReport
-from cyborg.domain.model import DeviceStatus
+from cyborg.domain.model import DeviceStatus, EventStatus
 from cyborg.domain.states import BINDABLE, HOLDING, ArqState, may_become
 from cyborg.tests.helpers import (
     HOST,
@@ -67,18 +71,66 @@ class Seen:
     #: Handle uuid to its owner's uuid and whether it must be released.
     owners: dict[str, tuple[str | None, bool]] = dataclasses.field(default_factory=dict)
     quarantined: set[str] = dataclasses.field(default_factory=set)
+    #: Those of which a device is being released.
+    released: set[str] = dataclasses.field(default_factory=set)
+
+
+class RandomNova(Nova):
+    """A Nova that answers this and that. What it is told must be true."""
+
+    def __init__(self, env: Environment, numbers: random.Random) -> None:
+        self._env = env
+        self._random = numbers
+        self.told: Counter[str] = Counter()
+        #: What it says of servers during one step: None that it has none, or whether it is busy.
+        self.servers: dict[str, bool | None] = {}
+
+    def send_events(
+        self, instance_uuid: str, status: EventStatus, request_uuids: Sequence[str]
+    ) -> dict[str, int]:
+        with self._env.database.reader() as connection:
+            found = list_requests(connection, uuids=request_uuids)
+        assert [arq.uuid for arq in found] == sorted(request_uuids)
+        for arq in found:
+            assert arq.instance_uuid == instance_uuid
+            if status is EventStatus.COMPLETED:
+                assert arq.state is ArqState.BOUND
+            else:
+                assert arq.state in (ArqState.BIND_STARTED, ArqState.BIND_FAILED)
+                assert arq.state_reason
+        self.told[status] += 1
+        self._be_away(0.3)
+        codes = self._random.choices([200, 422, 404, 400], [2, 2, 1, 2], k=len(request_uuids))
+        return dict(zip(request_uuids, codes, strict=True))
+
+    def server(self, uuid: str) -> Server | None:
+        self._be_away(0.2)
+        busy = self.servers.setdefault(uuid, self._random.choice([None, False, True]))
+        if busy is None:
+            return None
+        return Server("project", "spawning" if busy else None, "active", HOST)
+
+    def _be_away(self, probability: float) -> None:
+        if self._random.random() < probability:
+            raise ServiceUnavailable("Nova is away")
 
 
 class Life:
     """One history of one host, chosen by a seed."""
 
-    def __init__(self, env: Environment, agents: RecordingAgents, seed: int) -> None:
+    def __init__(
+        self, env: Environment, agents: RecordingAgents, seed: int, *, with_nova: bool
+    ) -> None:
         numbers = itertools.count(1)
+        self.random = random.Random(seed)
+        self.nova = RandomNova(env, self.random) if with_nova else None
         self.env = dataclasses.replace(
-            env, new_uuid=lambda: f"{next(numbers):08x}-0000-4000-8000-000000000000"
+            env,
+            new_uuid=lambda: f"{next(numbers):08x}-0000-4000-8000-000000000000",
+            nova=self.nova,
+            in_background=self.in_background,
         )
         self.agents = agents
-        self.random = random.Random(seed)
         self.history: list[str] = []
         self.done: Counter[str] = Counter()
         self.seen = Seen()
@@ -103,6 +155,8 @@ class Life:
             self.scan: 3,
             self.time_passes: 4,
         }
+        if self.nova is not None:
+            actions |= {self.events_are_due: 6, self.patience_is_over: 2}
         for _ in range(steps):
             [action] = self.random.choices(list(actions), list(actions.values()))
             action()
@@ -117,11 +171,20 @@ class Life:
     def bind(self) -> None:
         values = {
             "hostname": self.random.choices([HOST, "elsewhere"], [20, 1])[0],
-            "device_rp_uuid": provider_uuid(self.random.choice(PARTS)),
+            # What Nova is about happens to devices that must be prepared.
+            "device_rp_uuid": provider_uuid(
+                self.random.choices(PARTS, [1, 1, 1 if self.nova is None else 4])[0]
+            ),
             "instance_uuid": self.random.choice(INSTANCES),
         }
         states = self.random.choices([BINDABLE, frozenset(ArqState)], [4, 1])[0]
-        self.attempt(binding.bind, dict.fromkeys(self.some(states), values), "project", True)
+        self.attempt(
+            binding.bind,
+            dict.fromkeys(self.some(states), values),
+            "project",
+            self.random.random() < 0.8,
+            owner_is_certain=self.random.random() < 0.8,
+        )
 
     def unbind(self) -> None:
         self.attempt(releasing.unbind, self.some(HOLDING))
@@ -146,7 +209,9 @@ class Life:
         if not self.agents.sent:
             return
         _, work = self.random.choice(self.agents.sent[-8:])
-        error = self.random.choices([None, "the card is stuck"], [2, 1])[0]
+        error = self.random.choices(
+            [None, "the card is stuck"], [2, 1 if self.nova is None else 2]
+        )[0]
         with self.env.database.reader() as connection:
             current = connection.execute(
                 sa.select(jobs.c.kind).where(
@@ -179,6 +244,26 @@ class Life:
                 connection.execute(late.values(deadline=past))
         self.attempt(finishing.sweep)
 
+    def events_are_due(self) -> None:
+        self.let_run_out(outbox.c.leased_until)
+        self.attempt(events.sweep)
+
+    def patience_is_over(self) -> None:
+        self.let_run_out(outbox.c.deadline)
+        self.attempt(events.sweep)
+
+    def let_run_out(self, column: sa.Column[Any]) -> None:
+        past = self.env.clock().replace(year=2000)
+        with self.env.database.engine.begin() as connection:
+            connection.execute(
+                outbox.update().where(column.is_not(None)).values({column.name: past})
+            )
+
+    def in_background(self, work: Callable[[], None]) -> None:
+        # A conductor may be gone before it has done it.
+        if self.random.random() < 0.8:
+            work()
+
     # What must hold
 
     def nothing_is_broken(self) -> None:
@@ -186,11 +271,15 @@ class Life:
             arqs = {row.id: row for row in connection.execute(sa.select(accelerator_requests))}
             handles = list(connection.execute(_HANDLES))
             live = {row.accelerator_request_id: row for row in connection.execute(sa.select(jobs))}
+            told = {
+                row.accelerator_request_id: row for row in connection.execute(sa.select(outbox))
+            }
         held = {row.accelerator_request_id: row for row in handles if row.accelerator_request_id}
         assert set(live) <= set(arqs)
         for id_, arq in arqs.items():
             self.check_arq(arq, held.get(id_), live.get(id_))
-        self.check_changes(arqs, handles)
+            self.check_event(arq, told.get(id_), live.get(id_))
+        self.check_changes(arqs, handles, {arqs[id_].uuid for id_ in live if is_release(live[id_])})
 
     def check_arq(self, arq: Any, handle: Any, job: Any) -> None:
         state = ArqState(arq.state)
@@ -204,12 +293,39 @@ class Life:
             assert handle.rp_uuid == arq.device_rp_uuid
             assert handle.host == arq.hostname
             assert arq.instance_uuid in INSTANCES
-        if state in (ArqState.BIND_STARTED, ArqState.DELETING):
+        failed = state is ArqState.BIND_STARTED and arq.state_reason is not None
+        if state in (ArqState.BIND_STARTED, ArqState.DELETING) and not failed:
             assert job is not None, f"{state}, and nobody works on it"
         if job is not None and job.kind == "prepare":
             assert state is ArqState.BIND_STARTED
 
-    def check_changes(self, arqs: dict[int, Any], handles: list[Any]) -> None:
+    def check_event(self, arq: Any, event: Any, job: Any) -> None:
+        state = ArqState(arq.state)
+        failing = state is ArqState.BIND_STARTED and arq.state_reason is not None and job is None
+        if failing:
+            assert self.nova is not None
+            assert arq.bound_by_service
+            assert event is not None, "it has failed, and Nova is not told"
+            assert event.status == "failed"
+        if event is None:
+            return
+        assert job is None, "something goes on that Nova is not to be told the end of"
+        assert event.instance_uuid == arq.instance_uuid
+        if event.status == "completed":
+            assert state is ArqState.BOUND
+        else:
+            assert failing or state is ArqState.BIND_FAILED
+        assert event.state == ("not_sent" if self.nova is None else "waiting")
+        assert (event.deadline is not None) is failing, "it never ends"
+
+    def check_failure(self, uuid: str, arq: Any) -> None:
+        """Nova must not find its ARQ BindFailed as long as it may look at it."""
+        if self.nova is None or not arq.bound_by_service or uuid in self.seen.released:
+            return
+        assert self.nova.servers.get(arq.instance_uuid, True) is not True, "too early"
+
+    def check_changes(self, arqs: dict[int, Any], handles: list[Any], released: set[str]) -> None:
+        by_uuid = {arq.uuid: arq for arq in arqs.values()}
         now = Seen(
             arqs={a.uuid: (ArqState(a.state), a.generation) for a in arqs.values()},
             owners={
@@ -220,11 +336,14 @@ class Life:
                 for h in handles
             },
             quarantined={h.uuid for h in handles if h.condition == "quarantined"},
+            released=released,
         )
         for uuid, (state, generation) in now.arqs.items():
             before, known = self.seen.arqs.get(uuid, (state, generation))
             assert before is state or may_become(before, state), f"{before} became {state}"
             assert generation > known or (generation == known and before is state)
+            if state is ArqState.BIND_FAILED and before is not state:
+                self.check_failure(uuid, by_uuid[uuid])
         for uuid, (owner, needs_release) in self.seen.owners.items():
             if owner is None or now.owners.get(uuid, (None, False))[0] == owner:
                 continue
@@ -239,6 +358,8 @@ class Life:
                 self.prepared.add(uuid)
         self.seen = now
         self.cleaned.clear()
+        if self.nova is not None:
+            self.nova.servers.clear()
 
     # Helpers
 
@@ -246,16 +367,23 @@ class Life:
         uuids = sorted(uuid for uuid, (state, _) in self.seen.arqs.items() if state in states)
         return self.random.sample(uuids, min(len(uuids), self.random.choice([1, 1, 2])))
 
-    def attempt(self, use_case: Callable[..., object], *arguments: object) -> None:
+    def attempt(
+        self, use_case: Callable[..., object], *arguments: object, **options: object
+    ) -> None:
         """Do it; a refusal must be one that callers know."""
-        self.history.append(f"{use_case.__name__} {arguments}")
+        self.history.append(f"{use_case.__module__} {use_case.__name__} {arguments} {options}")
         try:
-            use_case(self.env, *arguments)
+            use_case(self.env, *arguments, **options)
             self.done[use_case.__name__] += 1
         except CyborgError as error:
             self.history[-1] += f" -> {error.code}"
             self.done[error.code] += 1
-            assert error.http_status in (400, 404, 409), error
+            away = self.nova is not None and use_case is binding.bind
+            assert error.http_status in (400, 404, 409, *[503] * away), error
+
+
+def is_release(job: Any) -> bool:
+    return bool(job.kind == "release")
 
 
 _HANDLES = (
@@ -268,7 +396,7 @@ _HANDLES = (
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_random_lives(env: Environment, agents: RecordingAgents, seed: int) -> None:
-    life = Life(env, agents, seed)
+    life = Life(env, agents, seed, with_nova=seed % 2 == 1)
     try:
         life.live(STEPS)
     except BaseException:
@@ -278,3 +406,31 @@ def test_random_lives(env: Environment, agents: RecordingAgents, seed: int) -> N
     assert {"create", "bind", "unbind", "delete", "finish", "sweep"} <= set(life.done), life.done
     assert "cyborg.arq.no_free_handle" in life.done
     assert life.done["bind"] > STEPS / 30
+    if life.nova is not None:
+        assert set(life.nova.told) == {"completed", "failed"}
+
+
+def test_a_release_goes_on_though_the_driver_asks_for_none_any_more(
+    env: Environment, agents: RecordingAgents
+) -> None:
+    """Found by a random life: the ARQ could not be deleted, since there was the job."""
+    profile(env)
+    report(env, device("card", deployable("plain", 1)))
+    [arq] = creating.create(env, "one", "project")
+    values = {
+        "hostname": HOST,
+        "device_rp_uuid": provider_uuid("plain"),
+        "instance_uuid": INSTANCES[0],
+    }
+    binding.bind(env, {arq.uuid: values}, "project", True)
+    report(env, device("card", deployable("plain", 1, needs_release=True)))
+    releasing.unbind(env, [arq.uuid])
+    report(env, device("card", deployable("plain", 1)))
+    releasing.delete(env, [arq.uuid])
+    _, work = agents.sent[-1]
+    with env.database.reader() as connection:
+        assert list_requests(connection) == []
+        assert connection.scalar(sa.select(attach_handles.c.accelerator_request_id))
+    finishing.finish(env, work.job_uuid, work.generation, None)
+    with env.database.reader() as connection:
+        assert connection.scalar(sa.select(attach_handles.c.accelerator_request_id)) is None

@@ -103,6 +103,28 @@ def test_keystone_without_credentials_is_one_line(tmp_path: Path) -> None:
     assert "[keystone_authtoken]" in line
 
 
+@pytest.mark.parametrize("group", ["placement", "nova"])
+@pytest.mark.parametrize(
+    "text", ["auth_type = password", "auth_type = no_such_plugin", "auth_section = nowhere"]
+)
+def test_credentials_that_cannot_be_used_are_one_line(
+    group: str, text: str, tmp_path: Path
+) -> None:
+    refused = run("cyborg-conductor", config(tmp_path, f"[{group}]\n{text}"), cwd=tmp_path)
+    assert refused.returncode == 2
+    [line] = refused.stderr.splitlines()
+    assert f"[{group}]" in line
+
+
+@pytest.mark.parametrize("text", ["", "[ssl]\ncert_file = /none\nkey_file = /none"])
+def test_https_without_a_certificate_is_one_line(text: str, tmp_path: Path) -> None:
+    noauth = f"[DEFAULT]\nauth_strategy = noauth\n[api]\nport = 0\nenable_ssl_api = true\n{text}"
+    refused = run("cyborg-api", config(tmp_path, noauth), cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "[ssl]" in refused.stderr.splitlines()[-1]
+    assert "Traceback" not in refused.stderr
+
+
 def test_an_unreadable_policy_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text('"cyborg:device:get_all": "role:reader')
     text = (

@@ -72,6 +72,8 @@ class RecordingConductor:
     answers: dict[str, Any] = field(default_factory=dict)
     #: What each bind, unbind and delete said must not have changed.
     generations: list[Mapping[str, int] | None] = field(default_factory=list)
+    #: What the last bind said of the owner.
+    owner_is_certain: bool | None = None
 
     def _answer(self, name: str, arguments: Any) -> Any:
         self.calls.append((name, arguments))
@@ -93,8 +95,10 @@ class RecordingConductor:
         owner_project_id: str | None,
         by_service: bool,
         generations: Mapping[str, int] | None = None,
+        owner_is_certain: bool = True,
     ) -> None:
         self.generations.append(generations)
+        self.owner_is_certain = owner_is_certain
         self._answer("bind", (dict(bindings), owner_project_id, by_service))
 
     def unbind(self, uuids: Sequence[str], generations: Mapping[str, int] | None = None) -> None:

@@ -12,6 +12,7 @@ from cyborg.domain.model import AcceleratorRequest
 from cyborg.domain.states import ArqState
 from cyborg.tests.unit.api.harness import (
     ADMIN,
+    ADMIN_ELSEWHERE,
     MANAGER,
     MEMBER,
     MINE,
@@ -19,6 +20,7 @@ from cyborg.tests.unit.api.harness import (
     NOW,
     OTHERS,
     Api,
+    Persona,
     fault,
     text_of,
 )
@@ -223,6 +225,30 @@ class TestPatch:
     def test_the_owner_without_a_service_is_the_arqs(self, api: Api) -> None:
         api.request("PATCH", PATH, MANAGER, body=patch(INITIAL))
         assert api.conductor.calls[0][1][1:] == (MINE, False)
+
+    @pytest.mark.parametrize(
+        ("persona", "certain"),
+        [
+            (NOVA, True),
+            (MANAGER, True),
+            (ADMIN.with_service_token(), False),
+            (ADMIN_ELSEWHERE.with_service_token(), False),
+            (ADMIN, False),
+        ],
+    )
+    def test_an_administrator_may_not_be_the_owner(
+        self, api: Api, persona: Persona, certain: bool
+    ) -> None:
+        """Who evacuates a server, for example, does not own it."""
+        assert api.request("PATCH", PATH, persona, body=patch(INITIAL)).status_int == 202
+        assert api.conductor.owner_is_certain is certain
+
+    def test_an_owner_that_was_said_is_certain(self, api: Api) -> None:
+        body = patch(INITIAL, project_id="e" * 32)
+        persona = ADMIN.with_service_token()
+        response = api.request("PATCH", PATH, persona, body=body, version="2.1")
+        assert response.status_int == 202
+        assert api.conductor.owner_is_certain is True
 
     @pytest.mark.parametrize("project", ["e" * 32, "eeeeeeee-eeee-eeee-eeee-eeeeeeeeeeee"])
     def test_the_owner_can_be_said(self, api: Api, project: str) -> None:

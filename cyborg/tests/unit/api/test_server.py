@@ -5,15 +5,19 @@ from __future__ import annotations
 import http.client
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from oslo_config import cfg
 
-from cyborg.api.server import HttpServer, check_exposure
+from cyborg.api.server import HttpServer, check_exposure, load_tls
 from cyborg.domain.errors import ConfigurationError
+from cyborg.tests.helpers import make_conf
 
 HOST = "127.0.0.1"
 
@@ -136,3 +140,39 @@ class TestExposure:
     def test_keystone(self, conf: cfg.ConfigOpts) -> None:
         conf.set_override("host_ip", "0.0.0.0", "api")
         check_exposure(conf, allow=False)
+
+
+def test_https(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert(HOST)
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    for certificate in issued.cert_chain_pems:
+        certificate.write_to_path(tmp_path / "certificate.pem", append=True)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    conf = make_conf(
+        "sqlite://",
+        api={"enable_ssl_api": True},
+        ssl={"cert_file": str(tmp_path / "certificate.pem"), "key_file": str(tmp_path / "key.pem")},
+    )
+    server = HttpServer(HOST, 0, 2, load_tls(conf))
+    server.bind()
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Length", "5")])
+        return [environ["wsgi.url_scheme"].encode()]
+
+    server.start(application)
+    try:
+        trusted = ssl.create_default_context(cafile=str(tmp_path / "authority.pem"))
+        connection = http.client.HTTPSConnection(HOST, server.port, timeout=10, context=trusted)
+        connection.request("GET", "/")
+        assert connection.getresponse().read() == b"https"
+        connection.close()
+    finally:
+        server.stop(1)
+
+
+def test_https_needs_a_certificate() -> None:
+    assert load_tls(make_conf("sqlite://")) is None
+    with pytest.raises(ConfigurationError, match="cert_file"):
+        load_tls(make_conf("sqlite://", api={"enable_ssl_api": True}))

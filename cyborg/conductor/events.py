@@ -1,0 +1,177 @@
+"""Telling Nova how binds have ended.
+
+An event is written with the change that it tells of, and sent after the commit. What could not
+be sent is sent again, by any conductor, for as long as the ARQ is there.
+
+Nova takes an ARQ that it finds BindFailed for resolved, and boots the server without its
+device. So a bind of Nova's that fails after it was answered goes on reading BindStarted, and
+Nova is told of the failure again and again, whatever it answers: 422 means that the server has
+no host yet, and even an event that was taken may have come before the compute host waited for
+it. That ends when Nova deletes the ARQ; or when its patience is over and nothing goes on with
+the server any more.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+import sqlalchemy as sa
+from oslo_log import log
+
+from cyborg.clients.nova import Nova
+from cyborg.conductor.environment import Environment
+from cyborg.db import outbox
+from cyborg.db.accelerator_requests import LockedRequest, change_state, lock_request
+from cyborg.domain.errors import ServiceUnavailable
+from cyborg.domain.model import EventBatch, EventState, EventStatus
+from cyborg.domain.states import ArqState
+from cyborg.rpc.context import working_for
+
+LOG = log.getLogger(__name__)
+
+#: How many events, or ends of patience, one look takes at most.
+BATCH = 64
+
+#: Most seconds between two attempts at an event.
+MOST_DELAY = 10.0
+
+#: Nova's answer to an event that it does not understand.
+REFUSED = 400
+
+
+def write(
+    env: Environment,
+    connection: sa.Connection,
+    arqs: dict[int, str],
+    instance_uuid: str,
+    status: EventStatus,
+    *,
+    repeated: bool = False,
+) -> EventBatch:
+    """Write events about ARQs (id to uuid) of an instance, inside the transaction.
+
+    :param repeated: tell them again and again, until Nova's patience is over.
+    """
+    return outbox.insert_events(
+        connection,
+        arqs,
+        batch=env.new_uuid(),
+        instance_uuid=instance_uuid,
+        status=status,
+        state=EventState.NOT_SENT if env.nova is None else EventState.WAITING,
+        now=env.clock(),
+        lease=env.conf.conductor.job_lease,
+        patience=env.conf.conductor.bind_failure_patience if repeated else None,
+    )
+
+
+def send(env: Environment, batch: EventBatch | None) -> None:
+    """Send a batch after the commit, in the background."""
+    if batch is not None and env.nova is not None:
+        env.in_background(partial(_send, env, env.nova, batch))
+
+
+def sweep(env: Environment) -> int:
+    """Send what is due, and end what Nova was told for long enough; return how much was."""
+    if env.nova is None:
+        return 0
+    lease = env.conf.conductor.job_lease
+    due = env.database.run(
+        lambda connection: outbox.claim_due(connection, lease=lease, limit=BATCH)
+    )
+    for batch in due:
+        send(env, batch)
+    with env.database.reader() as connection:
+        over = outbox.past_deadline(connection, BATCH)
+    for arq_id, instance_uuid in over:
+        _end_of_patience(env, env.nova, arq_id, instance_uuid)
+    return len(due) + len(over)
+
+
+def _send(env: Environment, nova: Nova, batch: EventBatch) -> None:
+    with working_for(batch.request_id, batch.global_request_id):
+        try:
+            codes = nova.send_events(batch.instance_uuid, batch.status, batch.request_uuids)
+        except ServiceUnavailable as error:
+            LOG.warning(
+                "event not sent instance=%s arqs=%s attempt=%d: %s",
+                batch.instance_uuid,
+                ",".join(batch.request_uuids),
+                batch.attempt,
+                error,
+            )
+            codes = {}
+        _note(env, batch, codes)
+
+
+def _note(env: Environment, batch: EventBatch, codes: dict[str, int]) -> None:
+    told = [uuid for uuid in batch.request_uuids if _is_told(batch, codes.get(uuid))]
+    again = [uuid for uuid in batch.request_uuids if uuid not in told]
+    for uuid in batch.request_uuids:
+        if uuid in codes:
+            level = logging.ERROR if codes[uuid] == REFUSED else logging.INFO
+            LOG.log(
+                level,
+                "event sent arq=%s instance=%s status=%s code=%d attempt=%d",
+                uuid,
+                batch.instance_uuid,
+                batch.status,
+                codes[uuid],
+                batch.attempt,
+            )
+
+    def work(connection: sa.Connection) -> None:
+        if told:
+            outbox.delete_events(connection, batch.uuid, told)
+        if again:
+            outbox.postpone(connection, batch.uuid, again, _delay(batch.attempt))
+
+    env.database.run(work)
+
+
+def _is_told(batch: EventBatch, code: int | None) -> bool:
+    """Return whether this is the last of an event.
+
+    Of a success, any answer is: to a server that has no host yet, Nova will ask itself. What is
+    repeated ends with Nova's patience only: its row is what brings that end.
+    """
+    return code is not None and not batch.repeated
+
+
+def _delay(attempt: int) -> float:
+    return float(min(MOST_DELAY, 2.0 ** min(attempt - 1, 10)))
+
+
+def _end_of_patience(env: Environment, nova: Nova, arq_id: int, instance_uuid: str) -> None:
+    try:
+        server = nova.server(instance_uuid)
+        busy = server is not None and server.task_state is not None
+    except ServiceUnavailable as error:
+        LOG.warning("server not looked at instance=%s: %s", instance_uuid, error)
+        busy = True
+    if busy:
+        # Nova may still be about to look at the ARQ, and must not see BindFailed then.
+        seconds = env.conf.conductor.bind_failure_patience / 5
+        env.database.run(lambda connection: outbox.prolong(connection, instance_uuid, seconds))
+        return
+
+    def work(connection: sa.Connection) -> LockedRequest | None:
+        arq = lock_request(connection, arq_id)
+        # While Nova was asked, the ARQ may have been bound anew, or another conductor may have
+        # seen that the server is busy.
+        over = outbox.delete_past_deadline(connection, arq_id)
+        if not over or arq is None or arq.state is not ArqState.BIND_STARTED:
+            return None
+        change_state(
+            connection,
+            {arq.id: arq.generation},
+            ArqState.BIND_FAILED,
+            env.clock(),
+            state_reason=arq.state_reason,
+        )
+        return arq
+
+    arq = env.database.run(work)
+    if arq is not None:
+        LOG.info("bind failed for good arq=%s instance=%s", arq.uuid, instance_uuid)

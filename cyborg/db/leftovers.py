@@ -1,0 +1,100 @@
+"""ARQs that hold a device and may be needed by nobody; ARQs that were never bound; old owners."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from cyborg.db.tables import accelerator_requests, instance_owners, jobs
+from cyborg.db.types import database_now
+from cyborg.domain.leftovers import HeldRequest
+from cyborg.domain.model import JobKind
+from cyborg.domain.states import ArqState
+
+_arqs = accelerator_requests
+
+
+def providers_in_use(connection: sa.Connection, after: str, limit: int) -> list[str]:
+    """Return the next providers, in the order of their uuids, on which an ARQ has a device."""
+    query = (
+        sa.select(_arqs.c.device_rp_uuid)
+        .where(_arqs.c.device_rp_uuid > after)
+        .distinct()
+        .order_by(_arqs.c.device_rp_uuid)
+        .limit(limit)
+    )
+    return list(connection.scalars(query))
+
+
+def held_requests(
+    connection: sa.Connection, providers: Collection[str], grace_period: float
+) -> list[HeldRequest]:
+    """Return the ARQs that have devices of providers, and are not being released."""
+    released = sa.exists().where(
+        jobs.c.accelerator_request_id == _arqs.c.id, jobs.c.kind == JobKind.RELEASE
+    )
+    ripe = _arqs.c.leftover_since <= database_now(-grace_period)
+    query = (
+        sa.select(_arqs, ripe.label("ripe"))
+        .where(
+            _arqs.c.device_rp_uuid.in_(providers),
+            _arqs.c.instance_uuid.is_not(None),
+            _arqs.c.state != ArqState.DELETING,
+            ~released,
+        )
+        .order_by(_arqs.c.id)
+    )
+    return [
+        HeldRequest(
+            uuid=row.uuid,
+            instance_uuid=row.instance_uuid,
+            provider_uuid=row.device_rp_uuid,
+            hostname=row.hostname,
+            bound_by_service=row.bound_by_service,
+            generation=row.generation,
+            suspected=row.leftover_since is not None,
+            ripe=bool(row.ripe),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def set_suspicion(
+    connection: sa.Connection, uuid: str, generation: int, *, suspected: bool
+) -> bool:
+    """Note since when an ARQ seems left over, or that it does not; return whether it changed.
+
+    Nothing happens to one that has changed since it was read.
+    """
+    result = connection.execute(
+        _arqs.update()
+        .where(
+            _arqs.c.uuid == uuid,
+            _arqs.c.generation == generation,
+            _arqs.c.leftover_since.is_(None) if suspected else _arqs.c.leftover_since.is_not(None),
+        )
+        .values(leftover_since=database_now() if suspected else None)
+    )
+    return result.rowcount == 1
+
+
+def never_bound(connection: sa.Connection, before: datetime.datetime, limit: int) -> dict[str, int]:
+    """Return ARQs (uuid to generation) that were made before a time and never bound."""
+    query = (
+        sa.select(_arqs.c.uuid, _arqs.c.generation)
+        .where(_arqs.c.state == ArqState.INITIAL, _arqs.c.created_at < before)
+        .order_by(_arqs.c.created_at)
+        .limit(limit)
+    )
+    return {row.uuid: row.generation for row in connection.execute(query)}
+
+
+def forget_owners(connection: sa.Connection, before: datetime.datetime) -> int:
+    """Forget the owners of instances that have no ARQs; return how many."""
+    in_use = sa.exists().where(_arqs.c.instance_uuid == instance_owners.c.instance_uuid)
+    result = connection.execute(
+        instance_owners.delete().where(instance_owners.c.created_at < before, ~in_use)
+    )
+    return int(result.rowcount)

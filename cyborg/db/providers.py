@@ -1,0 +1,165 @@
+"""What is recorded of deployables, as far as Placement is concerned."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from cyborg.db.tables import (
+    accelerator_requests,
+    attach_handles,
+    attributes,
+    deployables,
+    devices,
+    hosts,
+    jobs,
+)
+from cyborg.domain.model import DeviceStatus, HandleCondition, JobKind, Presence
+from cyborg.domain.providers import TRAIT_KEY, RecordedProvider
+from cyborg.domain.states import ArqState
+
+_arqs = accelerator_requests
+
+#: States in which an ARQ keeps a handle that its allocation does not, or not for long.
+_NOT_IN_USE = (ArqState.DELETING, ArqState.BIND_FAILED, ArqState.UNBIND_FAILED)
+
+_UNAVAILABLE = (
+    sa.select(sa.func.count())
+    .select_from(
+        attach_handles.outerjoin(
+            _arqs, attach_handles.c.accelerator_request_id == _arqs.c.id
+        ).outerjoin(jobs, jobs.c.accelerator_request_id == _arqs.c.id)
+    )
+    .where(
+        attach_handles.c.deployable_id == deployables.c.id,
+        sa.or_(
+            attach_handles.c.condition == HandleCondition.QUARANTINED,
+            _arqs.c.state.in_(_NOT_IN_USE),
+            # A bind that has failed, and still reads BindStarted.
+            sa.and_(
+                _arqs.c.state == ArqState.BIND_STARTED,
+                _arqs.c.state_reason.is_not(None),
+            ),
+            jobs.c.kind == JobKind.RELEASE,
+            # No allocation stands for these.
+            _arqs.c.bound_by_service.is_(sa.false()),
+            _arqs.c.leftover_since.is_not(None),
+        ),
+    )
+    .scalar_subquery()
+)
+
+_PROVIDER = (
+    sa.select(
+        deployables.c.id,
+        deployables.c.rp_uuid,
+        deployables.c.name,
+        deployables.c.resource_class,
+        deployables.c.num_accelerators,
+        devices.c.status,
+        devices.c.presence,
+        hosts.c.name.label("host"),
+        _UNAVAILABLE.label("unavailable"),
+    )
+    .join_from(deployables, devices)
+    .join(hosts)
+)
+
+
+def recorded_providers(
+    connection: sa.Connection, uuids: Collection[str]
+) -> dict[str, RecordedProvider]:
+    """Return the providers of these uuids that there should be. Two statements."""
+    rows = connection.execute(_PROVIDER.where(deployables.c.rp_uuid.in_(uuids))).all()
+    traits: dict[int, set[str]] = defaultdict(set)
+    if rows:
+        query = sa.select(attributes.c.deployable_id, attributes.c.value).where(
+            attributes.c.deployable_id.in_([row.id for row in rows]),
+            attributes.c.key.startswith(TRAIT_KEY),
+        )
+        for pair in connection.execute(query):
+            traits[pair.deployable_id].add(pair.value)
+    return {
+        row.rp_uuid: RecordedProvider(
+            uuid=row.rp_uuid,
+            name=row.name,
+            host=row.host,
+            resource_class=row.resource_class,
+            total=row.num_accelerators,
+            unavailable=row.unavailable,
+            offered=row.status == DeviceStatus.ENABLED and row.presence != Presence.MISSING,
+            traits=frozenset(traits[row.id]),
+        )
+        for row in rows
+    }
+
+
+def hosts_of_providers(
+    connection: sa.Connection,
+    *,
+    uuids: Collection[str] | None = None,
+    device_ids: Collection[int] | None = None,
+    device_uuid: str | None = None,
+    deployable_ids: Collection[int] | None = None,
+) -> dict[str, str]:
+    """Return provider uuid to host, of deployables that have any of the given values."""
+    wanted: list[sa.ColumnElement[bool]] = []
+    if uuids is not None:
+        wanted.append(deployables.c.rp_uuid.in_(uuids))
+    if device_ids is not None:
+        wanted.append(deployables.c.device_id.in_(device_ids))
+    if device_uuid is not None:
+        wanted.append(devices.c.uuid == device_uuid)
+    if deployable_ids is not None:
+        wanted.append(deployables.c.id.in_(deployable_ids))
+    query = (
+        sa.select(deployables.c.rp_uuid, hosts.c.name)
+        .join_from(deployables, devices)
+        .join(hosts)
+        .where(sa.or_(sa.false(), *wanted))
+    )
+    return {row.rp_uuid: row.name for row in connection.execute(query)}
+
+
+def provider_generations(
+    connection: sa.Connection, host: str
+) -> tuple[str | None, dict[str, int | None]]:
+    """Return a host's own provider, as it was last known, and the generations of ours there."""
+    root = connection.scalar(sa.select(hosts.c.resource_provider_uuid).where(hosts.c.name == host))
+    query = (
+        sa.select(deployables.c.rp_uuid, deployables.c.provider_generation)
+        .join_from(deployables, devices)
+        .join(hosts)
+        .where(hosts.c.name == host)
+    )
+    return root, {row.rp_uuid: row.provider_generation for row in connection.execute(query)}
+
+
+def host_names(connection: sa.Connection) -> list[str]:
+    """Return the names of all hosts."""
+    return list(connection.scalars(sa.select(hosts.c.name).order_by(hosts.c.id)))
+
+
+def record_generation(connection: sa.Connection, uuid: str, generation: int) -> None:
+    """Record that a provider was found to be as it should at this generation of Placement's."""
+    connection.execute(
+        deployables.update()
+        .where(deployables.c.rp_uuid == uuid)
+        .values(provider_generation=generation)
+    )
+
+
+def record_root(connection: sa.Connection, host: str, uuid: str) -> None:
+    """Record the provider of a host's compute node."""
+    connection.execute(
+        hosts.update()
+        .where(
+            hosts.c.name == host,
+            sa.or_(
+                hosts.c.resource_provider_uuid.is_(None), hosts.c.resource_provider_uuid != uuid
+            ),
+        )
+        .values(resource_provider_uuid=uuid)
+    )
