@@ -10,11 +10,16 @@ from keystoneauth1.adapter import Adapter
 from oslo_config import cfg
 
 from cyborg.clients.http import Service, load_adapter
+from cyborg.domain.errors import ServiceUnavailable
 from cyborg.domain.model import EventStatus
 
 #: The first one that knows the event.
 _VERSION = "2.82"
 _EVENT = "accelerator-request-bound"
+
+
+class CellUnavailable(ServiceUnavailable):
+    """Nova knows the server, and cannot reach the cell that knows more of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +29,7 @@ class Server:
     project_id: str
     #: What Nova is doing with it: None when nothing is.
     task_state: str | None
-    #: ``active``, ``stopped``, ``building``, ``error``, ``shelved_offloaded`` and so on.
-    vm_state: str
-    #: Name of the compute node's provider; None while it has none.
+    #: Name of the compute node's provider; None while it is on none.
     hostname: str | None
 
 
@@ -74,7 +77,7 @@ class Nova:
     def server(self, uuid: str) -> Server | None:
         """Return a server, None if Nova does not know it.
 
-        One whose cell does not answer counts as Nova being unavailable.
+        :raises CellUnavailable: its cell does not answer.
         """
         answer = self._service.ask("GET", f"/servers/{uuid}", version=_VERSION)
         if answer.status == 404:
@@ -90,10 +93,10 @@ def _codes(body: Any) -> dict[str, int]:
 
 def _server(body: Any) -> Server:
     server = body["server"]
-    # Without its cell Nova leaves these out, and with them what has to be known.
+    if server["status"] == "UNKNOWN" and "OS-EXT-STS:task_state" not in server:
+        raise CellUnavailable(f"Nova: the cell of server {server['id']} does not answer")
     return Server(
         project_id=str(server["tenant_id"]),
         task_state=server["OS-EXT-STS:task_state"],
-        vm_state=str(server["OS-EXT-STS:vm_state"]),
         hostname=server["OS-EXT-SRV-ATTR:hypervisor_hostname"],
     )

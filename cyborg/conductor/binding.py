@@ -77,6 +77,8 @@ class Bind:
     owner_is_certain: bool
     by_service: bool
     generations: Generations
+    #: False: Nova does not know the instance now, and may know better later.
+    remember_owner: bool = True
 
 
 class _OwnerUnknown(Exception):
@@ -139,8 +141,9 @@ def _with_owner_of(env: Environment, request: Bind) -> Bind:
     """Return the request with the owner that Nova names."""
     assert env.nova is not None
     server = env.nova.server(request.instance_uuid)
-    owner = request.owner_project_id if server is None else server.project_id
-    return replace(request, owner_project_id=owner, owner_is_certain=True)
+    if server is None:
+        return replace(request, owner_is_certain=True, remember_owner=False)
+    return replace(request, owner_project_id=server.project_id, owner_is_certain=True)
 
 
 def _bind(env: Environment, request: Bind, wait: bool, connection: sa.Connection) -> Afterwards:
@@ -257,7 +260,7 @@ def _write(
             request.instance_uuid,
             EventStatus.COMPLETED,
         )
-    if known_owner is None and owner is not None:
+    if known_owner is None and owner is not None and request.remember_owner:
         remember_owner(connection, request.instance_uuid, owner, now)
     _log(request, arqs, found)
     started: list[Job] = []

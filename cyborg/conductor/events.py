@@ -14,6 +14,7 @@ the server any more.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 
 import sqlalchemy as sa
@@ -84,8 +85,8 @@ def sweep(env: Environment) -> int:
         send(env, batch)
     with env.database.reader() as connection:
         over = outbox.past_deadline(connection, BATCH)
-    for arq_id, instance_uuid in over:
-        _end_of_patience(env, env.nova, arq_id, instance_uuid)
+    for instance_uuid, arq_ids in over.items():
+        _end_of_patience(env, env.nova, instance_uuid, arq_ids)
     return len(due) + len(over)
 
 
@@ -143,7 +144,9 @@ def _delay(attempt: int) -> float:
     return float(min(MOST_DELAY, 2.0 ** min(attempt - 1, 10)))
 
 
-def _end_of_patience(env: Environment, nova: Nova, arq_id: int, instance_uuid: str) -> None:
+def _end_of_patience(
+    env: Environment, nova: Nova, instance_uuid: str, arq_ids: Sequence[int]
+) -> None:
     try:
         server = nova.server(instance_uuid)
         busy = server is not None and server.task_state is not None
@@ -155,23 +158,25 @@ def _end_of_patience(env: Environment, nova: Nova, arq_id: int, instance_uuid: s
         seconds = env.conf.conductor.bind_failure_patience / 5
         env.database.run(lambda connection: outbox.prolong(connection, instance_uuid, seconds))
         return
+    for arq_id in arq_ids:
+        arq = env.database.run(partial(_give_up, env, arq_id))
+        if arq is not None:
+            LOG.info("bind failed for good arq=%s instance=%s", arq.uuid, instance_uuid)
 
-    def work(connection: sa.Connection) -> LockedRequest | None:
-        arq = lock_request(connection, arq_id)
-        # While Nova was asked, the ARQ may have been bound anew, or another conductor may have
-        # seen that the server is busy.
-        over = outbox.delete_past_deadline(connection, arq_id)
-        if not over or arq is None or arq.state is not ArqState.BIND_STARTED:
-            return None
-        change_state(
-            connection,
-            {arq.id: arq.generation},
-            ArqState.BIND_FAILED,
-            env.clock(),
-            state_reason=arq.state_reason,
-        )
-        return arq
 
-    arq = env.database.run(work)
-    if arq is not None:
-        LOG.info("bind failed for good arq=%s instance=%s", arq.uuid, instance_uuid)
+def _give_up(env: Environment, arq_id: int, connection: sa.Connection) -> LockedRequest | None:
+    """Let an ARQ read BindFailed, unless it has moved on; return it if it does now."""
+    arq = lock_request(connection, arq_id)
+    # While Nova was asked, the ARQ may have been bound anew, or another conductor may have
+    # seen that the server is busy.
+    over = outbox.delete_past_deadline(connection, arq_id)
+    if not over or arq is None or arq.state is not ArqState.BIND_STARTED:
+        return None
+    change_state(
+        connection,
+        {arq.id: arq.generation},
+        ArqState.BIND_FAILED,
+        env.clock(),
+        state_reason=arq.state_reason,
+    )
+    return arq

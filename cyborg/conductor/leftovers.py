@@ -3,21 +3,21 @@
 Nova leaves an ARQ bound, for example, when a server is deleted before it has a host. Such an
 ARQ is known by three things, twice, a grace period apart: its instance has no allocation on
 its provider; Nova does not know the instance, or has no task running on it; and the instance
-does not live on the ARQ's host. If Placement or Nova cannot be asked, nothing is done.
+is not on the ARQ's host. If Placement or Nova cannot be asked, nothing is done.
 
-While it is only suspected, its handle counts as reserved in Placement, so that no server is
-sent to it in vain.
+As long as it is without allocation its handle counts as reserved in Placement, so that no
+server is sent to it in vain.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 from oslo_log import log
 
-from cyborg.clients.nova import Nova
+from cyborg.clients.nova import CellUnavailable, Nova
 from cyborg.clients.placement import Placement
 from cyborg.conductor import providers, releasing
 from cyborg.conductor.environment import Environment
@@ -71,31 +71,40 @@ def _look(
         return 0
     released = 0
     for request in requests:
-        if has_allocation(request, consumers):
-            needed = Need.NEEDED
-        else:
-            needed = need(request, _server(nova, request.instance_uuid))
+        try:
+            needed = _need(nova, request, consumers)
+        except CellUnavailable as error:
+            LOG.warning("arq not looked at arq=%s: %s", request.uuid, error)
+            continue
         released += _act(env, request, needed)
     return released
 
 
-def _server(nova: Nova, uuid: str) -> KnownServer | None:
-    server = nova.server(uuid)
+def _need(nova: Nova, request: HeldRequest, consumers: Collection[str]) -> Need:
+    if has_allocation(request, consumers):
+        return Need.NEEDED
+    server = nova.server(request.instance_uuid)
     if server is None:
-        return None
-    return KnownServer(server.task_state is not None, server.vm_state, server.hostname)
+        return need(request, None)
+    return need(request, KnownServer(server.task_state is not None, server.hostname))
 
 
 def _act(env: Environment, request: HeldRequest, needed: Need) -> bool:
+    """Do what follows; return whether the ARQ was released."""
     if needed is Need.NEEDED:
         if request.suspected:
-            _suspect(env, request, suspected=False)
-        return False
-    if not request.suspected:
-        _suspect(env, request, suspected=True)
-        return False
-    if not (request.ripe and request.bound_by_service and needed is Need.LEFT_OVER):
-        return False
+            _suspect(env, request, needed)
+    elif needed is Need.DOUBTFUL:
+        if request.counting or not request.suspected:
+            _suspect(env, request, needed)
+    elif not request.counting:
+        _suspect(env, request, needed)
+    elif request.ripe and request.bound_by_service:
+        return _release(env, request)
+    return False
+
+
+def _release(env: Environment, request: HeldRequest) -> bool:
     try:
         releasing.delete(env, [request.uuid], {request.uuid: request.generation})
     except Conflict as error:
@@ -111,17 +120,17 @@ def _act(env: Environment, request: HeldRequest, needed: Need) -> bool:
     return True
 
 
-def _suspect(env: Environment, request: HeldRequest, *, suspected: bool) -> None:
+def _suspect(env: Environment, request: HeldRequest, suspicion: Need) -> None:
+    suspected = suspicion is not Need.NEEDED
+
     def work(connection: sa.Connection) -> bool:
-        changed = rows.set_suspicion(
-            connection, request.uuid, request.generation, suspected=suspected
-        )
-        if changed:
+        changed = rows.set_suspicion(connection, request.uuid, request.generation, suspicion)
+        if changed and suspected is not request.suspected:
             marked = {request.provider_uuid: request.hostname}
             providers.mark(env, connection, marked, ProviderJobKind.INVENTORY)
         return changed
 
-    if env.database.run(work):
+    if env.database.run(work) and suspected is not request.suspected:
         LOG.warning(
             "arq %s arq=%s instance=%s host=%s provider=%s bound_by_service=%s",
             "without allocation" if suspected else "needed after all",

@@ -9,11 +9,14 @@ import sqlalchemy as sa
 
 from cyborg.db.tables import accelerator_requests, instance_owners, jobs
 from cyborg.db.types import database_now
-from cyborg.domain.leftovers import HeldRequest
+from cyborg.domain.leftovers import HeldRequest, Need
 from cyborg.domain.model import JobKind
 from cyborg.domain.states import ArqState
 
 _arqs = accelerator_requests
+
+#: Seconds: a hundred years.
+_NEVER = 100 * 365 * 86400
 
 
 def providers_in_use(connection: sa.Connection, after: str, limit: int) -> list[str]:
@@ -35,9 +38,10 @@ def held_requests(
     released = sa.exists().where(
         jobs.c.accelerator_request_id == _arqs.c.id, jobs.c.kind == JobKind.RELEASE
     )
+    counting = _arqs.c.leftover_since <= database_now()
     ripe = _arqs.c.leftover_since <= database_now(-grace_period)
     query = (
-        sa.select(_arqs, ripe.label("ripe"))
+        sa.select(_arqs, counting.label("counting"), ripe.label("ripe"))
         .where(
             _arqs.c.device_rp_uuid.in_(providers),
             _arqs.c.instance_uuid.is_not(None),
@@ -55,27 +59,27 @@ def held_requests(
             bound_by_service=row.bound_by_service,
             generation=row.generation,
             suspected=row.leftover_since is not None,
+            counting=bool(row.counting),
             ripe=bool(row.ripe),
         )
         for row in connection.execute(query)
     ]
 
 
-def set_suspicion(
-    connection: sa.Connection, uuid: str, generation: int, *, suspected: bool
-) -> bool:
-    """Note since when an ARQ seems left over, or that it does not; return whether it changed.
+def set_suspicion(connection: sa.Connection, uuid: str, generation: int, suspicion: Need) -> bool:
+    """Note what an ARQ seems to be; return False if it has changed since it was read.
 
-    Nothing happens to one that has changed since it was read.
+    One that is only doubtful has a time that does not come: its grace period does not begin.
     """
+    since = {
+        Need.NEEDED: None,
+        Need.DOUBTFUL: database_now(_NEVER),
+        Need.LEFT_OVER: database_now(),
+    }[suspicion]
     result = connection.execute(
         _arqs.update()
-        .where(
-            _arqs.c.uuid == uuid,
-            _arqs.c.generation == generation,
-            _arqs.c.leftover_since.is_(None) if suspected else _arqs.c.leftover_since.is_not(None),
-        )
-        .values(leftover_since=database_now() if suspected else None)
+        .where(_arqs.c.uuid == uuid, _arqs.c.generation == generation)
+        .values(leftover_since=since)
     )
     return result.rowcount == 1
 

@@ -91,15 +91,18 @@ def claim_due(connection: sa.Connection, *, lease: float, limit: int) -> list[Ev
     return [_batch(members) for members in batches.values()]
 
 
-def past_deadline(connection: sa.Connection, limit: int) -> list[tuple[int, str]]:
-    """Return the failures that Nova has been told for long enough: ARQ id and instance."""
+def past_deadline(connection: sa.Connection, limit: int) -> dict[str, list[int]]:
+    """Return the failures that Nova has been told for long enough: instance to ids of ARQs."""
     query = (
         sa.select(outbox.c.accelerator_request_id, outbox.c.instance_uuid)
         .where(outbox.c.state == EventState.WAITING, outbox.c.deadline <= database_now())
         .order_by(outbox.c.id)
         .limit(limit)
     )
-    return [(row.accelerator_request_id, row.instance_uuid) for row in connection.execute(query)]
+    over: dict[str, list[int]] = {}
+    for row in connection.execute(query):
+        over.setdefault(row.instance_uuid, []).append(row.accelerator_request_id)
+    return over
 
 
 def prolong(connection: sa.Connection, instance_uuid: str, seconds: float) -> None:

@@ -6,21 +6,6 @@ import enum
 from collections.abc import Collection
 from dataclasses import dataclass
 
-#: States of a server that has a guest, or will start the one that it had.
-_LIVING = frozenset(
-    {
-        "active",
-        "paused",
-        "suspended",
-        "stopped",
-        "rescued",
-        "resized",
-        # Neither has left its host yet: it may be unshelved, or restored, there.
-        "shelved",
-        "soft-delete",
-    }
-)
-
 
 class Need(enum.Enum):
     """What is known of the need for an ARQ."""
@@ -28,7 +13,7 @@ class Need(enum.Enum):
     NEEDED = enum.auto()
     #: Nobody has it allocated, and nothing goes on with its instance.
     LEFT_OVER = enum.auto()
-    #: The same, but its instance lives on that very host, and may have the device.
+    #: The same, but its instance is on that very host, and may have the device.
     DOUBTFUL = enum.auto()
 
 
@@ -42,9 +27,11 @@ class HeldRequest:
     hostname: str
     bound_by_service: bool
     generation: int
-    #: It seemed left over at the last look.
+    #: It was without allocation at the last look.
     suspected: bool
-    #: And a grace period has passed since it first did.
+    #: And left over, not only doubtful.
+    counting: bool
+    #: And a grace period has passed since it first was.
     ripe: bool
 
 
@@ -53,7 +40,7 @@ class KnownServer:
     """What Nova says of an instance that it knows."""
 
     busy: bool
-    vm_state: str
+    #: The compute node that it is on; None for one that is on none (yet, or any more).
     hostname: str | None
 
 
@@ -71,8 +58,8 @@ def need(request: HeldRequest, server: KnownServer | None) -> Need:
         return Need.LEFT_OVER
     if server.busy:
         return Need.NEEDED
-    if server.vm_state in _LIVING and server.hostname == request.hostname:
+    if server.hostname == request.hostname:
         # The allocation is lost, not the server: to release its device would be to take it
-        # from a running guest.
+        # from a guest that may run, whatever state Nova gives it.
         return Need.DOUBTFUL
     return Need.LEFT_OVER

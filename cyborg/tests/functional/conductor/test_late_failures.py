@@ -276,6 +276,18 @@ class TestEndOfPatience:
         assert arqs(slow) == []
 
     @only_sqlite
+    def test_nova_is_asked_once_about_a_server_of_several(
+        self, slow: Environment, nova: NovaStandIn
+    ) -> None:
+        uuids, instance = make(slow, "two"), server(nova)
+        bind(slow, *uuids, instance=instance)
+        fail_to_prepare(slow, *uuids)
+        let_run_out(slow, outbox, "deadline")
+        events.sweep(slow)
+        assert {a.state for a in arqs(slow)} == {ArqState.BIND_FAILED}
+        assert nova.count("GET", f"/v2.1/servers/{instance}") == 1
+
+    @only_sqlite
     def test_not_before(self, slow: Environment, nova: NovaStandIn) -> None:
         uuid, _ = fail(slow, nova)
         let_run_out(slow, outbox)

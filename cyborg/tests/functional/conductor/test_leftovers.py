@@ -6,6 +6,7 @@ With a real Placement, which knows the allocations, and a stand-in for Nova.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -16,11 +17,11 @@ from cyborg.conductor import leftovers, providers, releasing
 from cyborg.conductor.environment import Environment
 from cyborg.db.database import Database
 from cyborg.db.tables import accelerator_requests, jobs, outbox
-from cyborg.db.types import database_now
 from cyborg.domain.clock import new_uuid, provider_uuid
 from cyborg.domain.errors import ServiceUnavailable
 from cyborg.domain.states import ArqState
 from cyborg.tests.functional.conductor.harness import (
+    PROJECT,
     RP,
     answer,
     arq,
@@ -37,7 +38,7 @@ from cyborg.tests.functional.conductor.harness import (
     server,
 )
 from cyborg.tests.helpers import HOST, RecordingAgents, placement_client, profile, report
-from cyborg.tests.servers import NovaStandIn, Placement
+from cyborg.tests.servers import NovaStandIn, Placement, StandInServer
 
 
 @dataclasses.dataclass
@@ -70,11 +71,14 @@ class Cloud:
         return [row.uuid for row in found if row.leftover_since is not None]
 
     def wait(self, seconds: float) -> None:
-        """Let so much time pass since ARQs were first suspected."""
-        column = accelerator_requests.c.leftover_since
-        change = accelerator_requests.update().where(column.is_not(None))
+        """Let so much time pass for ARQs that are suspected."""
+        table = accelerator_requests
+        past = datetime.timedelta(seconds=seconds)
         with self.env.database.engine.begin() as connection:
-            connection.execute(change.values(leftover_since=database_now(-seconds)))
+            for row in rows(self.env, table):
+                if row.leftover_since is not None:
+                    change = table.update().where(table.c.id == row.id)
+                    connection.execute(change.values(leftover_since=row.leftover_since - past))
 
     def wait_long_enough(self) -> None:
         self.wait(self.env.conf.conductor.leftover_grace_period + 1)
@@ -169,7 +173,7 @@ def test_an_allocation_of_something_else_of_the_instance_does_not_count(cloud: C
 @pytest.mark.parametrize(
     "values",
     [
-        {"vm_state": "error"},
+        {"vm_state": "error", "host": None},
         {"vm_state": "active", "host": "elsewhere"},
         {"vm_state": "shelved_offloaded", "host": None},
         {"vm_state": "building", "host": None},
@@ -215,7 +219,7 @@ def test_what_is_needed_after_all_is_suspected_no_more(
     cloud: Cloud, caplog: pytest.LogCaptureFixture, what: str
 ) -> None:
     uuid, instance = cloud.boot(allocate=False)
-    cloud.nova.servers[instance].vm_state = "error"
+    cloud.nova.servers[instance].host = None
     cloud.look()
     cloud.wait_long_enough()
     if what == "a task":
@@ -234,9 +238,9 @@ def test_what_is_needed_after_all_is_suspected_no_more(
     assert arq(cloud.env, uuid).state is ArqState.BOUND
 
 
-@pytest.mark.parametrize("vm_state", ["active", "stopped", "shelved", "soft-delete"])
+@pytest.mark.parametrize("vm_state", ["active", "stopped", "shelved", "soft-delete", "error"])
 @only_sqlite
-def test_a_server_that_lives_on_the_arqs_host_keeps_it(
+def test_a_server_that_is_on_the_arqs_host_keeps_it(
     cloud: Cloud, caplog: pytest.LogCaptureFixture, vm_state: str
 ) -> None:
     """Its allocation is lost, not the guest that has the device."""
@@ -250,6 +254,43 @@ def test_a_server_that_lives_on_the_arqs_host_keeps_it(
     assert held(cloud.env) == 1
     [line] = looked(caplog)
     assert uuid in line
+
+
+@only_sqlite
+def test_the_grace_period_does_not_begin_while_it_is_only_doubtful(cloud: Cloud) -> None:
+    """Two looks, a grace period apart, must find it left over."""
+    uuid, instance = cloud.boot(allocate=False)
+    cloud.look()
+    cloud.wait_long_enough()
+    del cloud.nova.servers[instance]
+    assert cloud.look() == 0
+    assert cloud.reserved() == 1
+    cloud.wait(cloud.env.conf.conductor.leftover_grace_period - 10)
+    assert cloud.look() == 0
+    # It is there again, and gone again: the count begins anew.
+    cloud.nova.servers[instance] = StandInServer(PROJECT, HOST)
+    cloud.look()
+    cloud.wait_long_enough()
+    del cloud.nova.servers[instance]
+    assert cloud.look() == 0
+    assert cloud.suspected() == [uuid]
+    cloud.wait_long_enough()
+    assert cloud.look() == 1
+
+
+@only_sqlite
+def test_a_cell_that_is_down_keeps_no_others_from_being_looked_at(
+    cloud: Cloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, unknown = cloud.boot(allocate=False)
+    vars(cloud.nova.servers[unknown]).update(cell_down=True)
+    uuid, _ = cloud.leave()
+    cloud.look()
+    cloud.wait_long_enough()
+    assert cloud.suspected() == [uuid]
+    assert cloud.look() == 1
+    assert len(arqs(cloud.env)) == 1
+    assert "not looked at" in caplog.text
 
 
 @only_sqlite
@@ -269,13 +310,10 @@ def test_what_a_user_bound_directly_is_reported_and_stays(
     assert "bound_by_service=False" in line
 
 
-TROUBLES: dict[str, Callable[[Cloud, str], None]] = {
-    "Nova is down": lambda cloud, _: cloud.nova.down(),
-    "Nova fails": lambda cloud, _: cloud.nova.failing(500),
-    "Nova does not let us": lambda cloud, _: cloud.nova.failing(403),
-    "its cell is down": lambda cloud, instance: setattr(
-        cloud.nova.servers[instance], "cell_down", True
-    ),
+TROUBLES: dict[str, Callable[[Cloud], None]] = {
+    "Nova is down": lambda cloud: cloud.nova.down(),
+    "Nova fails": lambda cloud: cloud.nova.failing(500),
+    "Nova does not let us": lambda cloud: cloud.nova.failing(403),
 }
 
 
@@ -284,12 +322,12 @@ TROUBLES: dict[str, Callable[[Cloud, str], None]] = {
 @only_sqlite
 def test_if_nova_cannot_be_asked_nothing_is_done(cloud: Cloud, trouble: str, ripe: bool) -> None:
     _, instance = cloud.boot(allocate=False)
-    cloud.nova.servers[instance].vm_state = "error"
+    cloud.nova.servers[instance].host = None
     if ripe:
         cloud.look()
         cloud.wait_long_enough()
     before = everything(cloud.env)
-    TROUBLES[trouble](cloud, instance)
+    TROUBLES[trouble](cloud)
     with pytest.raises(ServiceUnavailable, match="Nova"):
         cloud.look()
     assert everything(cloud.env) == before
@@ -336,12 +374,13 @@ def test_without_nova_or_placement_nothing_is_done(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize("ripe", [False, True])
 def test_an_arq_that_changes_while_it_is_looked_at_stays(
-    cloud: Cloud, other_database: Database, ripe: bool
+    cloud: Cloud, other_database: Database, caplog: pytest.LogCaptureFixture, ripe: bool
 ) -> None:
     uuid, _ = cloud.leave()
     if ripe:
         cloud.look()
         cloud.wait_long_enough()
+        caplog.clear()
     other, instance = dataclasses.replace(cloud.env, database=other_database), server(cloud.nova)
 
     def meanwhile() -> None:
@@ -352,6 +391,7 @@ def test_an_arq_that_changes_while_it_is_looked_at_stays(
     assert leftovers.compare(interrupted(cloud.env, meanwhile)) == 0
     found = arq(cloud.env, uuid)
     assert (found.state, found.instance_uuid) == (ArqState.BOUND, instance)
+    assert looked(caplog) == []
     assert cloud.suspected() == []
     assert held(cloud.env) == 1
 
@@ -446,6 +486,7 @@ def test_a_suspected_arq_that_is_bound_anew_is_not_suspected(cloud: Cloud) -> No
     uuid, _ = cloud.leave()
     cloud.look()
     releasing.unbind(cloud.env, [uuid])
+    assert cloud.suspected() == []
     assert cloud.reserved() == 0
     bind(cloud.env, uuid, instance=server(cloud.nova))
     assert cloud.suspected() == []

@@ -108,7 +108,7 @@ class RandomNova(Nova):
         busy = self.servers.setdefault(uuid, self._random.choice([None, False, True]))
         if busy is None:
             return None
-        return Server("project", "spawning" if busy else None, "active", HOST)
+        return Server("project", "spawning" if busy else None, HOST)
 
     def _be_away(self, probability: float) -> None:
         if self._random.random() < probability:
