@@ -145,7 +145,10 @@ class Server(ABC):
         self._paused = False
 
     def pause(self) -> None:
-        """Stop all processes of the server where they are: connections stay, nothing answers."""
+        """Stop all processes of the server where they are: connections stay, nothing answers.
+
+        :raises ServerError: they do not stop.
+        """
         self._paused = True
         told: set[int] = set()
         # Until a look finds nobody new: a process may have been born during the last look.
@@ -153,6 +156,12 @@ class Server(ABC):
             for pid in new:
                 keeper.send(pid, signal.SIGSTOP)
             told.update(new)
+        deadline = time.monotonic() + STOP_SECONDS
+        # The signal takes effect when a process comes back from the kernel.
+        while not all(keeper.state_of(pid) in "TZX" for pid in told):
+            if time.monotonic() > deadline:
+                raise ServerError(f"{self.title}: processes {sorted(told)} do not pause")
+            time.sleep(POLL_SECONDS)
 
     def resume(self) -> None:
         """Let a paused server go on. Does nothing to one that is not paused."""

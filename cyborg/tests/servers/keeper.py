@@ -55,6 +55,15 @@ def processes_below(root: int) -> list[int]:
     return found
 
 
+def state_of(pid: int) -> str:
+    """Return the letter that the kernel has for a process's state, X for one that is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
 def send(pid: int, number: int) -> None:
     """Send a signal to a process that may be gone."""
     try:
