@@ -11,7 +11,7 @@ export PBR_VERSION ?= 0.1.0
 
 .PHONY: help
 help: ## List what can be made.
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: $(VENV)/.run ## Run the service here: API, conductor and agent on 127.0.0.1:6666.
@@ -24,6 +24,10 @@ tour: $(CLIENT_VENV)/.made ## Walk the main job against "make run" with the real
 .PHONY: test
 test: $(VENV)/.test $(CLIENT_VENV)/.made $(SERVICES_VENV)/.made ## Pass the tests; "make deps" first, or some are skipped.
 	@$(VENV)/bin/python -m pytest $(ARGS)
+
+.PHONY: test-nova
+test-nova: $(VENV)/.run ## Try every instance operation under a real Nova, in a "ministack" (MINISTACK=its directory).
+	@tools/test_nova.sh $(ARGS)
 
 .PHONY: deps
 deps: ## Install the system packages that the tests need (the only thing that installs any).

@@ -1,0 +1,232 @@
+"""What a flow works with: the stack, our service, the cloud, and what it leaves behind."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from arqs import Arq
+from cloud import PREFIX, Cloud
+from placement import provider_uuid
+from report import Report
+from service import Service
+from stack import Stack
+from waiting import Unexpected, eventually, expect
+
+ONE_FPGA = [{"resources:FPGA": "1", "trait:CUSTOM_FAKE_DEVICE": "required"}]
+
+
+class Bench:
+    """One for all flows. What a flow makes through it goes when the flow ends."""
+
+    def __init__(self, stack: Stack, service: Service, cloud: Cloud, report: Report) -> None:
+        self.stack = stack
+        self.service = service
+        self.cloud = cloud
+        self.placement = cloud.placement
+        self.database = service.database
+        self.report = report
+        self.hosts = stack.hosts
+        #: A flow that breaks something on purpose asks for an empty database after it.
+        self.spoilt = False
+        self._number = itertools.count(1)
+        self._servers: list[str] = []
+        self._flavors: list[str] = []
+        self._profiles: list[str] = []
+
+    # -- checks
+
+    def check(self, what: str) -> AbstractContextManager[None]:
+        """Return a block that is one check."""
+        return self.report.check(what)
+
+    def need(self, what: str) -> AbstractContextManager[None]:
+        """Return a block that is one check, without which the flow cannot go on."""
+        return self.report.check(what, needed=True)
+
+    # -- making
+
+    def name(self, what: str) -> str:
+        """Return a name of ours that nothing else has."""
+        return f"{PREFIX}-{what}-{next(self._number)}"
+
+    def flavor(self, groups: list[dict[str, str]] | None = None) -> str:
+        """Make a profile, of one FPGA by default, and a flavor that names it; return its id."""
+        name = self.name("flavor")
+        self.keep_profile(self.cloud.make_profile(name, groups or ONE_FPGA))
+        flavor = self.cloud.make_flavor(name, name)
+        self._flavors.append(flavor)
+        return flavor
+
+    def boot(self, flavor: str, count: int = 1) -> list[str]:
+        """Ask for servers as the member; returns their ids at once."""
+        servers = self.cloud.boot(self.name("server"), flavor, count)
+        self._servers += servers
+        return servers
+
+    def booted(self, flavor: str, count: int = 1) -> list[str]:
+        """Boot servers and wait until they are ACTIVE."""
+        servers = self.boot(flavor, count)
+        self.cloud.settle_all(servers, "ACTIVE")
+        return servers
+
+    def delete(self, servers: Sequence[str]) -> None:
+        """Delete servers and wait until they are gone."""
+        self.cloud.delete(servers)
+        self._servers = [server for server in self._servers if server not in servers]
+
+    def keep_server(self, server: str) -> None:
+        """Remember a server that was made in another way."""
+        self._servers.append(server)
+
+    def keep_profile(self, profile: str) -> None:
+        """Remember a profile that was made in another way."""
+        self._profiles.append(profile)
+
+    def keep_flavor(self, flavor: str) -> None:
+        """Remember a flavor that was made in another way."""
+        self._flavors.append(flavor)
+
+    def servers(self) -> list[str]:
+        """Return the flow's servers that were not deleted."""
+        return list(self._servers)
+
+    def fake(self, **changes: Any) -> None:
+        """Change the fake devices; returns when Placement has heard of it too."""
+        self.service.fake(**changes)
+        self.wait_for_providers()
+
+    # -- looking
+
+    def wait_for_providers(self, patience: float = 30) -> None:
+        """Wait until Placement has all providers as they must be."""
+
+        def look() -> None:
+            for host in self.hosts:
+                self.placement.expect_whole(host, self.service.handles(), self._quarantined(host))
+
+        eventually(look, patience)
+
+    def holds(self, server: str, count: int = 1, *, host: str | None = None) -> list[Arq]:
+        """Wait until a server has just so many accelerators, in every respect; return its ARQs.
+
+        :raises Unexpected: with the first respect in which it has not.
+        """
+        return eventually(lambda: self._expect_holds(server, count, host), 15)
+
+    def expect_nothing_left(self) -> None:
+        """Fail unless nobody has, waits for, or loses anything."""
+        arqs = [f"{arq['uuid']} {arq['state']}" for arq in self.cloud.arqs()]
+        expect(not arqs, f"ARQs are left: {', '.join(arqs)}")
+        left = {what: n for what, n in self.database.leftovers().items() if n}
+        expect(not left, f"in our database are left: {left}")
+        for host in self.hosts:
+            consumers = self.placement.consumers(provider_uuid(host))
+            expect(not consumers, f"allocations are left on {host}: {', '.join(consumers)}")
+            self.placement.expect_whole(host, self.service.handles(), self._quarantined(host))
+        total = self.service.handles() * len(self.hosts)
+        clean = sum(self.database.clean_handles(provider_uuid(host)) for host in self.hosts)
+        expect(
+            clean + len(self.database.quarantined()) == total,
+            f"{clean} of {total} handles are free",
+        )
+
+    def _quarantined(self, host: str) -> int:
+        provider = provider_uuid(host)
+        return sum(row["provider"] == provider for row in self.database.quarantined())
+
+    def _expect_holds(self, server: str, count: int, host: str | None) -> list[Arq]:
+        arqs = self.cloud.arqs(server)
+        expect(len(arqs) == count, f"it has {len(arqs)} ARQs instead of {count}")
+        for arq in arqs:
+            expect(arq["state"] == "Bound", f"an ARQ is {arq['state']}")
+            expect(arq["instance_uuid"] == server, f"an ARQ is of {arq['instance_uuid']}")
+            owner = arq["project_id"].replace("-", "")
+            expect(owner == self.cloud.demo_project, f"an ARQ belongs to project {owner}")
+            expect(arq["attach_handle_type"] == "TEST_PCI", f"an ARQ without its handle: {arq}")
+            expect(host in (None, arq["hostname"]), f"an ARQ is on {arq['hostname']}, not {host}")
+            provider = provider_uuid(arq["hostname"])
+            expect(arq["device_rp_uuid"] == provider, f"an ARQ of provider {arq['device_rp_uuid']}")
+        allocated = self.placement.allocated(server)
+        wanted = {arq["device_rp_uuid"] for arq in arqs}
+        expect(
+            set(allocated) == wanted and sum(allocated.values()) == count,
+            f"it has {allocated} of our providers allocated, and {count} ARQs",
+        )
+        owned = self.database.handles_of(server)
+        expect(owned == count, f"it owns {owned} handles instead of {count}")
+        return arqs
+
+    # -- cleaning up
+
+    def wait_for_compute(self, host: str) -> None:
+        """Wait for a host's nova-compute, and take back that it is dead if somebody said so."""
+
+        def look() -> None:
+            try:
+                self.cloud.force_down(host, False)
+                state = self.cloud.service_of(host).state
+            except Exception as error:  # nova-api starts, or nova-compute has yet to clear up
+                raise Unexpected(f"nova-compute of {host} stays forced down: {error}") from error
+            expect(state == "up", f"nova-compute of {host} is {state}")
+
+        eventually(look, 60)
+
+    def wait_for_computes(self) -> None:
+        """Wait until servers can be booted on all hosts."""
+        for host in self.hosts:
+            self.wait_for_compute(host)
+
+    def stop_computes(self) -> None:
+        """Stop every nova-compute, which Nova does not notice for a while."""
+        self.stack.stop(*(f"nova-compute-{host}" for host in self.hosts))
+
+    def clean_up(self) -> None:
+        """Take away what the flow has made, and mend what it has stopped or changed.
+
+        :raises Unexpected: something cannot be taken away or mended.
+        """
+        self.stack.release_events()
+        if not self.stack.complete():
+            self.stack.start_again()
+        self.wait_for_computes()
+        self.cloud.delete(self._servers)
+        self._servers.clear()
+        for flavor in self._flavors:
+            self.cloud.admin.compute.delete_flavor(flavor)
+        self._flavors.clear()
+
+    def forget_profiles(self) -> None:
+        """Delete the flow's profiles, which must be in use no more."""
+        for profile in self._profiles:
+            self.cloud.admin.accelerator.delete_device_profile(profile)
+        self._profiles.clear()
+
+    def fresh(self) -> None:
+        """Start our service again, on an empty database, with nothing allocated."""
+        self._profiles.clear()
+        self.service.stop()
+        self.sweep()
+        self.service.start()
+        self.service.wait_for_reports()
+        self.wait_for_providers()
+
+    def sweep(self) -> None:
+        """Take away all of ours, whoever made it, and our providers."""
+        cloud = self.cloud
+        cloud.delete(
+            server.id
+            for server in cloud.admin.compute.servers(all_projects=True, name=PREFIX)
+            if server.name.startswith(PREFIX)
+        )
+        for flavor in cloud.admin.compute.flavors():
+            if flavor.name.startswith(PREFIX):
+                cloud.admin.compute.delete_flavor(flavor)
+        ours = [provider_uuid(host) for host in self.hosts]
+        for provider in {*ours, *self.placement.ours()}:
+            for consumer in self.placement.consumers(provider):
+                expect(cloud.status(consumer) == "gone", f"{consumer} has something of {provider}")
+                self.placement.release(consumer)
+            self.placement.delete_provider(provider)

@@ -1,0 +1,56 @@
+"""Servers with several accelerators, and several servers at once."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from arqs import handle
+from waiting import eventually, expect
+
+from flows.base import Flow
+
+if TYPE_CHECKING:
+    from bench import Bench
+
+
+def groups(bench: Bench) -> None:
+    """Profiles of two units, and of two groups."""
+    one = {"resources:FPGA": "1", "trait:CUSTOM_FAKE_DEVICE": "required"}
+    profiles = {
+        "two units": [{**one, "resources:FPGA": "2"}],
+        "two groups": [one, dict(one)],
+    }
+    for what, profile in profiles.items():
+        with bench.check(f"{what}: two ARQs, two handles, two allocated"):
+            [server] = bench.booted(bench.flavor(profile))
+            arqs = bench.holds(server, 2)
+            expect(len({handle(arq) for arq in arqs}) == 2, f"they share a handle: {arqs}")
+            expect(bench.database.owned_handles() == 2, "other handles are taken")
+        with bench.check(f"{what}: Nova has one call with both events"):
+            eventually(partial(_expect_one_call_of_two, bench, server))
+        with bench.check(f"{what}: deleted, nothing is left"):
+            bench.delete([server])
+            eventually(bench.expect_nothing_left)
+
+
+def eight(bench: Bench) -> None:
+    """Eight servers are booted at once, and deleted at once."""
+    with bench.need("all are ACTIVE"):
+        servers = bench.booted(bench.flavor(), 8)
+    with bench.check("each has a handle of its own"):
+        handles = {handle(bench.holds(server)[0]) for server in servers}
+        expect(len(handles) == 8, f"there are {len(handles)} handles for 8 servers")
+        expect(bench.database.owned_handles() == 8, "other handles are taken")
+    with bench.check("all are deleted: nothing is left"):
+        bench.delete(servers)
+        eventually(bench.expect_nothing_left)
+
+
+def _expect_one_call_of_two(bench: Bench, server: str) -> None:
+    calls = bench.stack.events(server)
+    counts = [len(call["request"]["events"]) for call in calls]
+    expect(counts == [2], f"calls with so many events each: {counts}")
+
+
+FLOWS = (Flow("groups", groups), Flow("eight", eight))
