@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import unittest
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from oslo_db.sqlalchemy.test_migrations import ModelsMigrationsSync
 from cyborg.db import schema
 from cyborg.db.database import Database
 from cyborg.db.devices import list_devices
-from cyborg.db.tables import metadata
+from cyborg.db.outbox import claim_due
+from cyborg.db.tables import accelerator_requests, metadata, outbox
 from cyborg.db.types import UtcDateTime
 from cyborg.domain.errors import ServiceUnavailable
 from cyborg.tests.helpers import make_conf
@@ -87,3 +89,47 @@ def test_every_time_is_stored_with_microseconds(database: Database) -> None:
         for column in columns:
             found = {c["name"]: c["type"] for c in inspector.get_columns(column.table.name)}
             assert getattr(found[column.name], "fsp", None) == 6, str(column)
+
+
+def test_what_an_older_release_wrote_stays(empty: Database) -> None:
+    """Its events were never to be sent, and are not now."""
+    schema.upgrade(empty.engine, "0001")
+    old = sa.MetaData()
+    old.reflect(empty.engine)
+    now = datetime.datetime(2026, 11, 24, 6, 0, 0, 123456)
+    with empty.engine.begin() as connection:
+        profile = {"id": 1, "uuid": "p" * 36, "name": "one", "groups_json": "[]", "created_at": now}
+        connection.execute(old.tables["device_profiles"].insert().values(profile))
+        arqs = [
+            {
+                "id": number,
+                "uuid": str(number) * 36,
+                "state": "Bound",
+                "device_profile_id": 1,
+                "device_profile_group_id": 0,
+                "group_json": "{}",
+                "created_at": now,
+            }
+            for number in (1, 2)
+        ]
+        connection.execute(old.tables["accelerator_requests"].insert(), arqs)
+        events = [
+            {
+                "accelerator_request_id": arq["id"],
+                "accelerator_request_uuid": arq["uuid"],
+                "instance_uuid": "i" * 36,
+                "status": "completed",
+                "state": "not_sent",
+                "leased_until": now,
+                "created_at": now,
+            }
+            for arq in arqs
+        ]
+        connection.execute(old.tables["outbox"].insert(), events)
+    schema.upgrade(empty.engine)
+    with empty.engine.begin() as connection:
+        found = connection.execute(sa.select(outbox).order_by(outbox.c.id)).all()
+        assert [row.batch for row in found] == [arq["uuid"] for arq in arqs]
+        assert claim_due(connection, lease=1, limit=10) == []
+        assert len(connection.execute(sa.select(accelerator_requests)).all()) == 2
+    empty.dispose()
