@@ -246,8 +246,15 @@ def test_what_nova_leaves_behind_is_found_and_released(running: Cloud) -> None:
     assert nova.of_instance(kept)[0]["state"] == "Bound"
     assert nova.of_instance(busy)[0]["state"] == "Bound"
     wait_for("what was reserved", lambda: running.reserved() == 0)
-    text = "".join(process.text() for process in running.ours.processes[:2])
-    assert text.count("left-over arq released") == 1
+    # The line is written after the ARQ is gone.
+    wait_for("the log", lambda: released(running) > 0)
+    assert released(running) == 1
+
+
+def released(cloud: Cloud) -> int:
+    """Return how many left-over ARQs the conductors say that they have released."""
+    conductors = cloud.ours.processes[:2]
+    return sum(process.text().count("left-over arq released") for process in conductors)
 
 
 def test_disabled_devices_are_offered_to_nobody(running: Cloud) -> None:
