@@ -8,7 +8,7 @@ from cyborg.tests.servers.base import ServerError
 from cyborg.tests.servers.wsgi_service import WsgiService
 
 #: Of every user.
-PASSWORD = "keystone-of-the-tests"  # noqa: S105
+PASSWORD = "keystone-of-the-tests"  # noqa: S105 -- of a Keystone that lives for a test run
 REGION = "RegionOne"
 
 _DOMAIN = {"id": "default"}

@@ -60,7 +60,7 @@ class Placement(WsgiService):
             for table in _EMPTIED:
                 database.execute(f"DELETE FROM {table}")  # noqa: S608 -- our own constants
             for table in _CUSTOMISED:
-                database.execute(f"DELETE FROM {table} WHERE name LIKE 'CUSTOM%'")  # noqa: S608
+                database.execute(f"DELETE FROM {table} WHERE name LIKE 'CUSTOM%'")  # noqa: S608 -- as above
         self.forget_requests()
 
     def ask(self, method: str, path: str, body: Any = None) -> Response:

@@ -25,7 +25,7 @@ Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 def keystone() -> Application:
     """Return Keystone; the first time, prepare its keys and its database."""
     from keystone.cmd import manage  # noqa: PLC0415 -- only one of the two is imported
-    from keystone.server.wsgi import initialize_public_application  # noqa: PLC0415
+    from keystone.server.wsgi import initialize_public_application  # noqa: PLC0415 -- as above
 
     if not PREPARED.exists():
         owner = ["--keystone-user", str(os.geteuid()), "--keystone-group", str(os.getegid())]
@@ -43,7 +43,7 @@ def keystone() -> Application:
 
 def placement() -> Application:
     """Return Placement, which prepares its database itself."""
-    from placement.wsgi import init_application  # noqa: PLC0415
+    from placement.wsgi import init_application  # noqa: PLC0415 -- as above
 
     application: Application = init_application()
     return application

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -29,11 +29,20 @@ class Cloud:
     placement: Placement
     nova: NovaStandIn
 
-    def start(self, *, conductors: int = 2, **agent: Mapping[str, Any]) -> list[Process]:
+    def start(self, *, conductors: int = 2, **fake_driver: object) -> list[Process]:
         """Start everything of ours: the conductors first, then an agent a host, then the API."""
         started = [self.ours.conductor(f"conductor-{n + 1}") for n in range(conductors)]
-        started += [self.ours.agent(host, **agent) for host in HOSTS]
+        started += [self.ours.agent(host, fake_driver=fake_driver) for host in HOSTS]
         return [*started, self.ours.http()]
+
+    def serve(self, *, conductors: int = 2, **fake_driver: object) -> list[Process]:
+        """Do the same, wait until all of it works, and make a profile of one FPGA."""
+        processes = self.start(conductors=conductors, **fake_driver)
+        self.wait_for_providers()
+        admin = self.as_user("admin")
+        wait_for("the API", lambda: admin.status("GET", "/v2/devices") == 200)
+        self.profile()
+        return processes
 
     def make_roots(self) -> None:
         """Make the compute nodes' providers, as nova-compute does."""

@@ -17,19 +17,7 @@ REQUEST_ID = "req-11111111-2222-4333-8444-555555555555"
 @pytest.fixture
 def running(cloud: Cloud) -> Cloud:
     """Two conductors, two agents, the API, and a profile of one FPGA."""
-    cloud.start()
-    cloud.wait_for_providers()
-    wait_for("the API", lambda: cloud.as_user("admin").status("GET", "/v2/devices") == 200)
-    cloud.profile()
-    return cloud
-
-
-def slow(cloud: Cloud, **options: object) -> Cloud:
-    """Start with fake devices that take their time, or fail."""
-    cloud.start(fake_driver=options)
-    cloud.wait_for_providers()
-    wait_for("the API", lambda: cloud.as_user("admin").status("GET", "/v2/devices") == 200)
-    cloud.profile()
+    cloud.serve()
     return cloud
 
 
@@ -62,7 +50,7 @@ def test_a_boot_from_the_request_to_the_end(running: Cloud) -> None:
 
 
 def test_a_request_can_be_followed_through_every_process(cloud: Cloud) -> None:
-    slow(cloud, prepare_delay=0.5)
+    cloud.serve(prepare_delay=0.5)
     nova = cloud.as_nova(**{"X-OpenStack-Request-ID": REQUEST_ID})
     server, _, answer = cloud.boot(nova)
     cloud.land(server)
@@ -108,7 +96,7 @@ def test_several_accelerators_are_one_event_call(running: Cloud) -> None:
 
 
 def test_a_slow_bind_is_told_when_it_is_done(cloud: Cloud) -> None:
-    slow(cloud, prepare_delay=1)
+    cloud.serve(prepare_delay=1)
     nova = cloud.as_nova()
     server, _, answer = cloud.boot(nova)
     cloud.land(server)
@@ -121,7 +109,7 @@ def test_a_slow_bind_is_told_when_it_is_done(cloud: Cloud) -> None:
 
 def test_a_bind_that_fails_late_is_never_seen_resolved(cloud: Cloud) -> None:
     """Nova hears of it again and again, until it deletes the ARQ."""
-    slow(cloud, prepare_failures=-1, release_delay=1)
+    cloud.serve(prepare_failures=-1, release_delay=1)
     nova = cloud.as_nova()
     server, _, answer = cloud.boot(nova)
     assert answer.status_code == 202

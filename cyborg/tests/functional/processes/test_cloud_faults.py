@@ -10,19 +10,10 @@ from collections.abc import Callable
 import pytest
 
 from cyborg.tests.functional.processes.cloud import HOSTS, Cloud, provider
-from cyborg.tests.functional.processes.harness import Api, Process, wait_for
+from cyborg.tests.functional.processes.harness import Api, wait_for
 from cyborg.tests.servers import MariaDB, RabbitMQ
 
 HOST = HOSTS[0]
-
-
-def start(cloud: Cloud, *, conductors: int = 2, **options: object) -> list[Process]:
-    """Start conductors, two agents and the API, and make a profile of one FPGA."""
-    processes = cloud.start(conductors=conductors, fake_driver=options)
-    cloud.wait_for_providers()
-    wait_for("the API", lambda: cloud.as_user("admin").status("GET", "/v2/devices") == 200)
-    cloud.profile()
-    return processes
 
 
 def all_alive(cloud: Cloud) -> bool:
@@ -81,7 +72,7 @@ def test_an_agent_comes_before_the_compute_nodes_provider(cloud: Cloud) -> None:
 
 
 def test_keystone_goes_and_comes_back(cloud: Cloud) -> None:
-    start(cloud)
+    cloud.serve()
     nova, unknown = cloud.as_nova(), cloud.as_nova("demo-manager")
     server, _, _ = cloud.boot(nova)
     cloud.keystone.kill()
@@ -97,7 +88,7 @@ def test_keystone_goes_and_comes_back(cloud: Cloud) -> None:
 
 def test_placement_goes_and_comes_back(cloud: Cloud) -> None:
     """What must be reserved is, as soon as Placement can be told."""
-    start(cloud, release_delay=3600)
+    cloud.serve(release_delay=3600)
     nova = cloud.as_nova()
     server, _, _ = cloud.boot(nova)
     cloud.placement.kill()
@@ -117,7 +108,7 @@ def test_placement_goes_and_comes_back(cloud: Cloud) -> None:
 
 
 def test_a_placement_that_hangs_does_not_hang_a_delete(cloud: Cloud) -> None:
-    start(cloud, release_delay=3600)
+    cloud.serve(release_delay=3600)
     nova = cloud.as_nova()
     server, _, _ = cloud.boot(nova)
     cloud.placement.pause()
@@ -129,7 +120,7 @@ def test_a_placement_that_hangs_does_not_hang_a_delete(cloud: Cloud) -> None:
 
 
 def test_a_placement_that_was_wiped_is_filled_again(cloud: Cloud) -> None:
-    start(cloud)
+    cloud.serve()
     nova = cloud.as_nova()
     server, _, _ = cloud.boot(nova)
     cloud.finish(server)
@@ -145,7 +136,7 @@ def test_a_placement_that_was_wiped_is_filled_again(cloud: Cloud) -> None:
 @pytest.mark.parametrize("trouble", ["down", "slow", "failing"])
 def test_nova_is_told_when_it_can_be(cloud: Cloud, trouble: str) -> None:
     """A bind does not wait for it."""
-    start(cloud)
+    cloud.serve()
     nova = cloud.as_nova()
     troubles: dict[str, Callable[[], None]] = {
         "down": cloud.nova.down,
@@ -177,7 +168,7 @@ def test_nova_is_told_when_it_can_be(cloud: Cloud, trouble: str) -> None:
 
 
 def test_another_conductor_tells_what_a_dead_one_could_not(cloud: Cloud) -> None:
-    first, *_ = start(cloud, conductors=1)
+    first, *_ = cloud.serve(conductors=1)
     nova = cloud.as_nova()
     cloud.nova.down()
     servers = [cloud.boot(nova)[0] for _ in range(6)]
@@ -193,7 +184,7 @@ def test_another_conductor_tells_what_a_dead_one_could_not(cloud: Cloud) -> None
 
 
 def test_a_conductor_is_killed_during_slow_binds(cloud: Cloud) -> None:
-    first, *_ = start(cloud, prepare_delay=1.5)
+    first, *_ = cloud.serve(prepare_delay=1.5)
     nova = cloud.as_nova()
     servers = []
     for number in range(6):
@@ -209,7 +200,7 @@ def test_a_conductor_is_killed_during_slow_binds(cloud: Cloud) -> None:
 
 
 def test_an_agent_is_killed_during_a_slow_bind(cloud: Cloud) -> None:
-    start(cloud, prepare_delay=1.5)
+    cloud.serve(prepare_delay=1.5)
     agent = cloud.ours.processes[2]
     nova = cloud.as_nova()
     server, _, _ = cloud.boot(nova)
