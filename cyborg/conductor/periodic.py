@@ -52,6 +52,6 @@ def _run(env: Environment, task: Task) -> bool:
     except ServiceUnavailable as error:
         LOG.warning("not done: %s: %s", task.name, error)
         retry = min(RETRY, interval)
-        env.database.run(lambda c: periodic_tasks.let_go(c, task.name, retry))
+        env.database.run(lambda c: periodic_tasks.try_again(c, task.name, interval, retry))
         return False
     return True

@@ -287,7 +287,7 @@ periodic_tasks = Table(
     "periodic_tasks",
     metadata,
     Column("name", sa.String(64), primary_key=True),
-    Column("leased_until", UtcDateTime, nullable=False),
+    Column("begun_at", UtcDateTime, nullable=False),
     **MYSQL,
 )
 

@@ -56,7 +56,7 @@ def main() -> int:
         return 2
     bootstrap.enter(__file__)
     # Not before: only the stack's Python has what it needs.
-    from session import Session  # noqa: PLC0415
+    from session import Session  # noqa: PLC0415 -- as said
 
     interruptible()
     good = False

@@ -28,7 +28,7 @@ def upgrade() -> None:
     op.create_table(
         "periodic_tasks",
         sa.Column("name", sa.String(length=64), nullable=False),
-        sa.Column("leased_until", UtcDateTime(), nullable=False),
+        sa.Column("begun_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_periodic_tasks"),
         **_MYSQL,
     )

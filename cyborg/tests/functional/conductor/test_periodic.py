@@ -24,7 +24,6 @@ from cyborg.tests.functional.conductor.harness import (
     arqs,
     bind,
     card,
-    let_run_out,
     make,
     only_sqlite,
     rows,
@@ -159,7 +158,9 @@ class TestTasks:
         assert asked
         assert periodic.run_due(other) == periodic.run_due(placed) == 0
         assert empty_placement.requests() == asked
-        let_run_out(placed, periodic_tasks)
+        let_pass(placed, 290)
+        assert periodic.run_due(other) == 0
+        let_pass(placed, 11)
         assert periodic.run_due(other) == len(TASKS)
         assert periodic.run_due(placed) == 0
         assert len(empty_placement.requests()) > len(asked)
@@ -174,15 +175,28 @@ class TestTasks:
             ends = at_once([partial(look, env) for env in (placed, other) * 2])
             assert ends == ["ok"] * 4
             assert sum(done) == turn * len(TASKS)
-            let_run_out(placed, periodic_tasks)
+            let_pass(placed, 301)
 
     @only_sqlite
     def test_each_interval_is_its_options(self, placed: Environment) -> None:
         placed.conf.set_override("provider_comparison_interval", 50, "conductor")
         placed.conf.set_override("leftover_comparison_interval", 5000, "conductor")
-        periodic.run_due(placed)
-        assert leases(placed, 0, 50) == {"compare providers"}
-        assert leases(placed, 4000, 5000) == TASKS - {"compare providers"}
+        assert periodic.run_due(placed) == len(TASKS)
+        let_pass(placed, 51)
+        assert periodic.run_due(placed) == 1
+        assert begun_within(placed, 20) == {"compare providers"}
+        let_pass(placed, 4900)
+        assert periodic.run_due(placed) == 1
+        let_pass(placed, 60)
+        assert periodic.run_due(placed) == len(TASKS)
+
+    @only_sqlite
+    def test_an_interval_that_is_made_shorter_counts_at_once(self, placed: Environment) -> None:
+        assert periodic.run_due(placed) == len(TASKS)
+        let_pass(placed, 10)
+        assert periodic.run_due(placed) == 0
+        placed.conf.set_override("leftover_comparison_interval", 5, "conductor")
+        assert periodic.run_due(placed) == len(TASKS) - 1
 
     @only_sqlite
     def test_one_that_cannot_be_done_keeps_none_of_the_others(
@@ -198,15 +212,12 @@ class TestTasks:
         assert record.getMessage().startswith("not done: release left-over requests: Nova")
         assert "\n" not in record.getMessage()
         assert record.exc_info is None
-        assert leases(placed, 0, periodic.RETRY) == {"release left-over requests"}
-        assert leases(placed, 200, 300) == TASKS - {"release left-over requests"}
         assert periodic.run_due(other) == 0
-        with placed.database.engine.begin() as connection:
-            soon = periodic_tasks.c.leased_until < database_now(periodic.RETRY)
-            connection.execute(
-                periodic_tasks.update().where(soon).values(leased_until=database_now(-1))
-            )
+        let_pass(placed, periodic.RETRY - 5)
+        assert periodic.run_due(other) == 0
+        let_pass(placed, 6)
         assert periodic.run_due(other) == 1
+        assert begun_within(placed, 5) == {"release left-over requests"}
 
     @only_sqlite
     def test_each_has_a_request_id_of_its_own(
@@ -224,11 +235,19 @@ class TestTasks:
         assert len(set(ids.values())) == 2
 
 
-def leases(env: Environment, least: float, most: float) -> set[str]:
-    """Return the tasks whose leases last at least and at most so many seconds from now."""
-    lease = periodic_tasks.c.leased_until
+def let_pass(env: Environment, seconds: float) -> None:
+    """Let so much time pass since the tasks were begun."""
+    with env.database.engine.begin() as connection:
+        for row in rows(env, periodic_tasks):
+            before = row.begun_at - datetime.timedelta(seconds=seconds)
+            change = periodic_tasks.update().where(periodic_tasks.c.name == row.name)
+            connection.execute(change.values(begun_at=before))
+
+
+def begun_within(env: Environment, seconds: float) -> set[str]:
+    """Return the tasks that were begun in the last seconds."""
     query = sa.select(periodic_tasks.c.name).where(
-        lease > database_now(least), lease <= database_now(most)
+        periodic_tasks.c.begun_at > database_now(-seconds)
     )
     with env.database.reader() as connection:
         return set(connection.scalars(query))
