@@ -15,8 +15,10 @@ LOG = log.getLogger(__name__)
 
 GROUP = "keystone_authtoken"
 
-#: The version documents, which clients read before they have a token.
-PUBLIC_PATHS = frozenset({"", "/", "/.json", "/v2", "/v2/", "/v2.json"})
+#: The version documents, which clients read before they have a token, and the description.
+PUBLIC_PATHS = frozenset(
+    {"", "/", "/.json", "/v2", "/v2/", "/v2.json", "/openapi.json", "/v2/openapi.json"}
+)
 
 #: User, project and id of everything else where nobody is authenticated.
 NOBODY = "00000000-0000-0000-0000-000000000000"

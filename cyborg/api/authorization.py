@@ -70,9 +70,13 @@ class Authorizer:
             return True
         return self.allows(context, arq_rules.GET_ONE, arq_target(arq))
 
+    def sees_project(self, context: ApiContext, project_id: str | None) -> bool:
+        """Return whether the caller may read the ARQs of a project."""
+        return self.allows(context, arq_rules.GET_ALL, {"project_id": project_id})
+
     def sees_every_project(self, context: ApiContext) -> bool:
         """Return whether the caller may list the ARQs of any project."""
-        return self.allows(context, arq_rules.GET_ALL, {"project_id": _ANY_PROJECT})
+        return self.sees_project(context, _ANY_PROJECT)
 
 
 def _load(enforcer: policy.Enforcer, conf: cfg.ConfigOpts) -> None:

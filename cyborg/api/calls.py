@@ -1,10 +1,8 @@
-"""One HTTP request as a handler sees it, and what makes a method a handler."""
+"""One HTTP request as a handler sees it."""
 
 from __future__ import annotations
 
-import functools
-import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +13,13 @@ from oslo_config import cfg
 from cyborg.api import microversions
 from cyborg.api.authorization import Authorizer
 from cyborg.api.body import check_text, read_json
-from cyborg.api.context import ApiContext, from_environ
+from cyborg.api.context import ApiContext
 from cyborg.api.errors import HEADERS_KEY
 from cyborg.api.microversions import Version
 from cyborg.db.database import ReadDatabase
 from cyborg.domain.errors import InvalidInput, NotAcceptable, NotFound
 from cyborg.domain.model import AcceleratorRequest
+from cyborg.domain.paging import Page
 from cyborg.rpc.conductor import ConductorClient
 
 JSON = "application/json"
@@ -51,27 +50,18 @@ class Call:
     version: Version
     base_url: str
     authorizer: Authorizer
+    #: The rule of the policy.
+    action: str
+    #: The query's parameters: all of them known, and each one's value checked.
+    query: Mapping[str, Any]
+    page: Page
 
-    def require(self, action: str, arq: AcceleratorRequest | None = None) -> None:
+    def require(self, arq: AcceleratorRequest | None = None) -> None:
         """Check that the caller may.
 
         :raises Forbidden: the policy does not allow it.
         """
-        self.authorizer.require(self.context, action, arq)
-
-    def query(self, *known: str) -> dict[str, str]:
-        """Return the query parameters.
-
-        :raises InvalidInput: one is not known, or given twice.
-        """
-        pairs = list(self.request.GET.items())
-        unknown = dict.fromkeys(name for name, _ in pairs if name not in known)
-        if unknown:
-            raise InvalidInput(f'Unknown argument: "{", ".join(unknown)}"')
-        query = dict(pairs)
-        if len(query) != len(pairs):
-            raise InvalidInput("A query parameter is given twice.")
-        return query
+        self.authorizer.require(self.context, self.action, arq)
 
     def body(self) -> object:
         """Return the JSON body; see :func:`cyborg.api.body.read_json`."""
@@ -118,36 +108,6 @@ class Request(pecan.Request):  # type: ignore[misc]  # pecan has no types
         raise ValueError
 
 
-def handler(status: int = 200) -> Callable[[Callable[..., object]], Callable[..., object]]:
-    """Make a method of a resource a handler: it gets a :class:`Call` and path segments.
-
-    What it returns is answered as JSON, None as an empty body.
-    """
-
-    def decorate(function: Callable[..., object]) -> Callable[..., object]:
-        @functools.wraps(function)
-        def exposed(
-            self: Any, request: webob.Request, response: webob.Response, *segments: str
-        ) -> webob.Response:
-            return _answer(function(self, _call(self.services, request), *segments), status)
-
-        pecan.expose(content_type=JSON)(exposed)
-        return exposed
-
-    return decorate
-
-
-def document(function: Callable[..., object]) -> Callable[..., object]:
-    """Make a method a handler of a version document, which needs no caller."""
-
-    @functools.wraps(function)
-    def exposed(self: Any, request: webob.Request, response: webob.Response) -> webob.Response:
-        return _answer(function(self, request), 200)
-
-    pecan.expose(content_type=JSON)(exposed)
-    return exposed
-
-
 def negotiate(request: webob.Request) -> Version:
     """Return the microversion, and see to it that the answer's headers say so.
 
@@ -169,22 +129,3 @@ def require_json_accepted(request: webob.Request) -> None:
     """
     if not request.accept.acceptable_offers([JSON]):
         raise NotAcceptable("Answers are application/json, which the Accept header excludes.")
-
-
-def _call(services: Services, request: webob.Request) -> Call:
-    version = negotiate(request)
-    require_json_accepted(request)
-    return Call(
-        request=request,
-        context=from_environ(request.environ, services.service_token_roles),
-        version=version,
-        base_url=services.base_url(request),
-        authorizer=services.authorizer,
-    )
-
-
-def _answer(result: object, status: int) -> webob.Response:
-    if result is None:
-        return webob.Response(status=status, content_type=None)
-    body = json.dumps(result).encode("ascii")
-    return webob.Response(body=body, status=status, content_type=JSON)

@@ -21,6 +21,11 @@ class ApiContext(oslo_context.RequestContext):
         super().__init__(**fields)
         self.by_service = by_service
 
+    @property
+    def is_service(self) -> bool:
+        """Whether the caller is a service, or a service asks for the caller."""
+        return self.by_service or "service" in self.roles
+
     def credentials(self) -> dict[str, Any]:
         """Return what policy rules compare. A missing value is absent, and equals nothing."""
         values = {

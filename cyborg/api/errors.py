@@ -1,7 +1,8 @@
 """Errors on the wire: the one place where an exception becomes a response.
 
 Every fault is ``{"error_message": "<JSON text>"}``, where the text is WSME's fault with
-``faultcode``, ``faultstring`` and ``debuginfo``; deployed clients look for exactly that.
+``faultcode``, ``faultstring`` and ``debuginfo``; deployed clients look for exactly that. From
+microversion 2.4 on it has a stable ``code``, too.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from oslo_log import log
 from oslo_middleware import request_id
 from webob.util import status_reasons
 
-from cyborg.domain.errors import CyborgError
+from cyborg.api import microversions
+from cyborg.domain.errors import CyborgError, ServiceUnavailable
 
 LOG = log.getLogger(__name__)
 
 #: Headers for whatever the answer turns out to be, left in the environ by a handler.
 HEADERS_KEY = "cyborg.response_headers"
+
+_VERSION_KEY = f"HTTP_{microversions.HEADER.upper().replace('-', '_')}"
 
 #: Seconds after which a caller may try again when something was not there.
 RETRY_AFTER = "2"
@@ -44,6 +48,17 @@ class UnsupportedMediaType(CyborgError):
 
     code = "cyborg.unsupported_media_type"
     http_status = 415
+
+
+class RequestTooLarge(CyborgError):
+    """The body is larger than ``[oslo_middleware] max_request_body_size``."""
+
+    code = "cyborg.request_too_large"
+    http_status = 413
+
+
+#: Of what libraries refuse before it reaches us.
+_FOREIGN = {error.http_status: error.code for error in (RequestTooLarge, UnsupportedMediaType)}
 
 
 class Faults:
@@ -82,30 +97,44 @@ def _expected(error: CyborgError, environ: Mapping[str, Any]) -> webob.Response:
         headers["Retry-After"] = RETRY_AFTER
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = error.allowed
-    return _fault(error.http_status, error.detail, headers)
+    return _fault(environ, error.http_status, error.code, error.detail, headers)
 
 
 def _unexpected(environ: Mapping[str, Any]) -> webob.Response:
     id_ = environ.get(request_id.ENV_REQUEST_ID, "unknown")
-    return _fault(500, f"Unexpected error; the log has more under the request id {id_}.", {})
+    text = f"Unexpected error; the log has more under the request id {id_}."
+    return _fault(environ, 500, CyborgError.code, text, {})
 
 
 def _foreign(response: webob.Response, environ: Mapping[str, Any]) -> webob.Response:
-    if response.status_int == 500:
+    status = response.status_int
+    if status == 500:
         return _unexpected(environ)
     headers = {name: response.headers[name] for name in _KEPT if name in response.headers}
-    if response.status_int == 503:
+    if status == 503:
         headers.setdefault("Retry-After", RETRY_AFTER)
     # Not http.HTTPStatus: its phrases differ from one Python to the next.
-    reason = status_reasons.get(response.status_int, "The request failed")
-    return _fault(response.status_int, f"{reason}.", headers)
+    reason = status_reasons.get(status, "The request failed")
+    code = ServiceUnavailable.code if status == 503 else _FOREIGN.get(status, "cyborg.refused")
+    return _fault(environ, status, code, f"{reason}.", headers)
 
 
-def _fault(status: int, text: str, headers: Mapping[str, str]) -> webob.Response:
-    code = "Client" if status < 500 else "Server"
-    fault = json.dumps({"faultcode": code, "faultstring": text, "debuginfo": None})
+def _fault(
+    environ: Mapping[str, Any], status: int, code: str, text: str, headers: Mapping[str, str]
+) -> webob.Response:
+    fault = {
+        "faultcode": "Client" if status < 500 else "Server",
+        "faultstring": text,
+        "debuginfo": None,
+    }
+    version = microversions.wanted(environ.get(_VERSION_KEY))
+    # Where no version could be agreed on, the code says why.
+    if version is None or version >= microversions.V2_4:
+        fault["code"] = code
     response = webob.Response(
-        status=status, json_body={"error_message": fault}, content_type="application/json"
+        status=status,
+        json_body={"error_message": json.dumps(fault)},
+        content_type="application/json",
     )
     response.headers.update(headers)
     return response

@@ -1,4 +1,5 @@
-"""Fields of the wire: declared once with WSME, for reading bodies and for writing objects.
+"""Fields of the wire: declared once with WSME, for reading bodies, for writing objects, and
+for the API's description.
 
 WSME's own output costs 17 µs an item, so a :class:`View` writes objects and collections
 alike, straight from the declaration.
@@ -7,15 +8,17 @@ alike, straight from the declaration.
 from __future__ import annotations
 
 import datetime
+import functools
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 import wsme.exc
 from wsme import types as wtypes
 from wsme.rest import json as wsme_json
 
+from cyborg.api.microversions import MINIMUM, V2_4, Version
 from cyborg.domain.errors import InvalidInput
 
 _UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}\Z")
@@ -23,6 +26,9 @@ _MAX_ECHO = 300
 
 R = TypeVar("R")
 D = TypeVar("D", bound="Declaration")
+
+#: What a writer gets: the record and the base URL.
+Derivation = Callable[[R, str], object]
 
 
 def canonical_uuid(text: str) -> str | None:
@@ -45,21 +51,67 @@ def require_uuid(text: object, what: str) -> str:
     return uuid
 
 
-class Declaration(wtypes.Base):  # type: ignore[misc]  # wsme has no types
+class Field(wtypes.wsattr):  # type: ignore[misc]  # wsme has no types
+    """A field: its type, its meaning in a sentence, and in which versions it is there.
+
+    :param until: the first version without it.
+    :param values: all that a string can be.
+    """
+
+    def __init__(
+        self,
+        datatype: Any,
+        meaning: str,
+        *,
+        mandatory: bool = False,
+        nullable: bool = False,
+        since: Version = MINIMUM,
+        until: Version | None = None,
+        values: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(datatype, mandatory=mandatory)
+        self.meaning = meaning
+        self.nullable = nullable
+        self.since = since
+        self.until = until
+        self.values = values
+
+    def is_in(self, version: Version) -> bool:
+        """Return whether objects have it in this version."""
+        return self.since <= version and (self.until is None or version < self.until)
+
+
+class Declaration(wtypes.Base):  # type: ignore[misc]  # as above
     """Base of all declarations: the wire's fields, never a record's."""
 
 
 class Json(wtypes.UserType):  # type: ignore[misc]  # as above
-    """Any JSON value; who uses it checks it."""
+    """Any JSON value; who uses it checks it, and says here what it may be."""
 
     name = "json"
+
+    def __init__(self, schema: Mapping[str, object] | None = None) -> None:
+        self.schema = dict(schema or {})
 
 
 class Link(Declaration):
     """Where an object is."""
 
-    href = wtypes.text
-    rel = wtypes.text
+    href = Field(wtypes.text, "A URL.")
+    rel = Field(wtypes.text, "What is there.")
+
+
+def links_field() -> Field:
+    """Return the field that tells where an object is."""
+    return Field(wtypes.ArrayType(Link), "Where the object is.")
+
+
+def times() -> tuple[Field, Field]:
+    """Return the fields ``created_at`` and ``updated_at``."""
+    return (
+        Field(datetime.datetime, "When it was made."),
+        Field(datetime.datetime, "When it was last changed.", nullable=True),
+    )
 
 
 def self_link(resource: str) -> Callable[[Any, str], object]:
@@ -67,14 +119,27 @@ def self_link(resource: str) -> Callable[[Any, str], object]:
     return lambda record, base: [{"href": f"{base}/v2/{resource}/{record.uuid}", "rel": "self"}]
 
 
-def read(declared: type[D], data: object) -> D:
-    """Return a body's fields. Those that are not declared are ignored, as clients send some.
+def fields_of(declared: type[Declaration], version: Version) -> list[Field]:
+    """Return the fields that a declaration has in a version, in their order."""
+    return [field for field in wtypes.list_attributes(declared) if field.is_in(version)]
 
-    :raises InvalidInput: not an object, a mandatory field is missing, or one is wrong.
+
+def read(declared: type[D], data: object, version: Version) -> D:
+    """Return a body's fields.
+
+    Others are ignored before microversion 2.4, as deployed clients send some.
+
+    :raises InvalidInput: not an object, a mandatory field is missing, one is wrong, or one
+        is unknown.
     """
     if not isinstance(data, dict):
         raise InvalidInput("The body must be a JSON object.")
-    names = {attribute.name for attribute in wtypes.list_attributes(declared)}
+    names = [field.name for field in fields_of(declared, version)]
+    unknown = sorted(set(data) - set(names))
+    if unknown and version >= V2_4:
+        raise InvalidInput(
+            f"Unknown field: {', '.join(unknown)[:_MAX_ECHO]}. Known: {', '.join(names)}."
+        )
     known = {name: value for name, value in data.items() if name in names}
     try:
         body: D = wsme_json.fromjson(declared, known)
@@ -95,22 +160,27 @@ class View(Generic[R]):
     record and the base URL.
     """
 
-    def __init__(self, declared: type[Declaration], **derived: Callable[[R, str], object]) -> None:
-        attributes = wtypes.list_attributes(declared)
-        self._fields = tuple(
-            (field.name, derived.get(field.name) or _reader(field.name, field.datatype))
-            for field in attributes
-        )
-        unknown = set(derived) - {field.name for field in attributes}
+    def __init__(self, declared: type[Declaration], **derived: Derivation[R]) -> None:
+        self.declared = declared
+        self._derived = derived
+        unknown = set(derived) - {field.name for field in wtypes.list_attributes(declared)}
         if unknown:
             raise TypeError(f"not declared: {', '.join(sorted(unknown))}")
+        self._fields = functools.cache(self._fields_in)
 
-    def __call__(self, record: R, base: str) -> dict[str, object]:
-        """Return the record as plain JSON data."""
-        return {name: value(record, base) for name, value in self._fields}
+    def writer(self, version: Version, base: str) -> Callable[[R], dict[str, object]]:
+        """Return what makes plain JSON data of a record, for answers in a version."""
+        fields = self._fields(version)
+        return lambda record: {name: value(record, base) for name, value in fields}
+
+    def _fields_in(self, version: Version) -> tuple[tuple[str, Derivation[R]], ...]:
+        return tuple(
+            (field.name, self._derived.get(field.name) or _reader(field.name, field.datatype))
+            for field in fields_of(self.declared, version)
+        )
 
 
-def _reader(name: str, datatype: object) -> Callable[[Any, str], object]:
+def _reader(name: str, datatype: object) -> Derivation[Any]:
     get = operator.attrgetter(name)
     if datatype is datetime.datetime:
         return lambda record, _base: _time(get(record))

@@ -5,6 +5,8 @@
 2.1       ``/project_id`` in PATCH of accelerator requests.
 2.2       A device profile can be shown by its name.
 2.3       Devices have ``status``.
+2.4       Pages, order and filters; uuids instead of internal numbers; what of a device
+          is in use; why an ARQ is as it is; PATCH of device profiles; codes of errors.
 ========  ==========================================================================
 """
 
@@ -28,7 +30,8 @@ MINIMUM: Version = (2, 0)
 PROJECT_IN_PATCH: Version = (2, 1)
 PROFILE_BY_NAME: Version = (2, 2)
 DEVICE_STATUS: Version = (2, 3)
-MAXIMUM: Version = DEVICE_STATUS
+V2_4: Version = (2, 4)
+MAXIMUM: Version = V2_4
 
 _VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})\Z")
 
@@ -86,6 +89,14 @@ def require(version: Version, since: Version, what: str) -> None:
         raise NotAcceptable(
             f"{what} needs microversion {text(since)} or higher; this request is {text(version)}."
         )
+
+
+def wanted(header: str | None) -> Version | None:
+    """Return the version that the header asks for, None if it is none of ours."""
+    try:
+        return negotiate(header)
+    except NotAcceptable:
+        return None
 
 
 def _asked(header: str) -> str | None:

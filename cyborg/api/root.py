@@ -1,70 +1,18 @@
-"""The root controller: the version documents, and the way to the resources.
-
-Each resource names its handlers in a table; nothing else can be reached.
-"""
+"""The root controller: the documents that everybody may read, and the way to the resources."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pecan
 import webob
 
-from cyborg.api import microversions
-from cyborg.api.calls import JSON, Services, document, negotiate, require_json_accepted
+from cyborg.api import microversions, openapi
+from cyborg.api.calls import JSON, Services, negotiate, require_json_accepted
 from cyborg.api.errors import MethodNotAllowed
-from cyborg.domain.errors import NotFound
-
-Methods = Mapping[str, str]
-Found = tuple[Callable[..., object], Sequence[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Routes:
-    """HTTP method to the name of the handler, for each kind of path."""
-
-    #: ``/devices``
-    collection: Methods
-    #: ``/devices/{segment}``
-    item: Methods = field(default_factory=dict)
-    #: ``/devices/{segment}/{action}``
-    actions: Mapping[str, Methods] = field(default_factory=dict)
-
-    def methods(self, segments: Sequence[str]) -> Methods:
-        """Return what a path allows; nothing if there is no such path."""
-        match segments:
-            case []:
-                return self.collection
-            case [segment] if segment:
-                return self.item
-            case [segment, action] if segment:
-                return self.actions.get(action, {})
-        return {}
-
-
-class Resource:
-    """Base of the controllers, one a resource."""
-
-    routes: ClassVar[Routes]
-
-    def __init__(self, services: Services) -> None:
-        self.services = services
-
-    def find(self, method: str, segments: Sequence[str]) -> Found:
-        """Return the handler of a request, and its segments.
-
-        :raises NotFound: there is no such path.
-        :raises MethodNotAllowed: there is, for other methods.
-        """
-        methods = self.routes.methods(segments)
-        # Deployed clients know 404 for a PATCH of a collection.
-        if not methods or (method == "PATCH" and not segments and method not in methods):
-            raise _not_found()
-        if method not in methods:
-            raise MethodNotAllowed(methods)
-        return getattr(self, methods[method]), segments[:1]
+from cyborg.api.operations import document
+from cyborg.api.resource import Found, Resource, no_such_path
 
 
 class RootController:
@@ -85,10 +33,12 @@ class RootController:
             segments = segments[1:]
             if not segments:
                 return self._document(request, self.version)
+        if segments == ["openapi"]:
+            return self._document(request, self.openapi)
         resource = self._resources.get(segments[0])
         if resource is None:
-            raise _not_found()
-        return resource.find(request.method, segments[1:])
+            raise no_such_path()
+        return resource.find(request, segments[1:])
 
     @document
     def versions(self, request: webob.Request) -> object:
@@ -121,6 +71,13 @@ class RootController:
             "status": "CURRENT",
         }
 
+    @document
+    def openapi(self, request: webob.Request) -> object:
+        """``GET /v2/openapi.json``."""
+        version = negotiate(request)
+        require_json_accepted(request)
+        return openapi.document(self._resources, version, self.services.base_url(request))
+
     def _document(self, request: webob.Request, found: Callable[..., Any]) -> Found:
         if request.method != "GET":
             raise MethodNotAllowed(["GET"])
@@ -136,7 +93,3 @@ def _normal(arguments: list[str]) -> list[str]:
         if segments[-1] == "":
             segments.pop()
     return segments
-
-
-def _not_found() -> NotFound:
-    return NotFound("The resource could not be found.")

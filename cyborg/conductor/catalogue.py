@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 from oslo_log import log
 
 from cyborg.conductor import providers
 from cyborg.conductor.environment import Environment
-from cyborg.db import device_profiles, devices
+from cyborg.db import attributes, device_profiles, devices
 from cyborg.db.providers import hosts_of_providers
-from cyborg.domain.errors import DeviceNotFound, InvalidInput
+from cyborg.domain.errors import (
+    DeviceNotFound,
+    DeviceProfileInUse,
+    DeviceProfileNotFound,
+    InvalidInput,
+)
 from cyborg.domain.model import Attribute, DeviceProfile, DeviceStatus, ProviderJobKind
-from cyborg.domain.profiles import check_name, parse_groups
+from cyborg.domain.profiles import check_description, check_name, parse_groups
 from cyborg.domain.providers import TRAIT_KEY, TRAIT_NAME
 
 LOG = log.getLogger(__name__)
@@ -34,13 +41,14 @@ def create_device_profile(
     """
     checked_name = check_name(name)
     checked_groups = parse_groups(groups)
+    checked_description = check_description(description)
 
     def work(connection: sa.Connection) -> DeviceProfile:
         return device_profiles.insert_profile(
             connection,
             uuid=uuid or env.new_uuid(),
             name=checked_name,
-            description=description,
+            description=checked_description,
             groups=checked_groups,
             now=env.clock(),
         )
@@ -48,6 +56,47 @@ def create_device_profile(
     made = env.database.run(work)
     LOG.info("device profile created name=%s uuid=%s", made.name, made.uuid)
     return made
+
+
+def update_device_profile(env: Environment, uuid: str, changes: Mapping[str, Any]) -> DeviceProfile:
+    """Change a profile. ARQs that are being made from it are waited for.
+
+    :param changes: of ``description``, ``name`` and ``groups``; the last two only while no
+        ARQ uses it.
+    :raises InvalidInput: the name or a group is not as it must be.
+    :raises DeviceProfileNotFound: there is no such profile.
+    :raises DeviceProfileInUse: ARQs use it.
+    :raises DeviceProfileExists: the name is taken.
+    """
+    checked = dict(changes)
+    if "name" in checked:
+        checked["name"] = check_name(checked["name"])
+    if "description" in checked:
+        checked["description"] = check_description(checked["description"])
+    if "groups" in checked:
+        checked["groups"] = parse_groups(checked["groups"])
+
+    def work(connection: sa.Connection) -> DeviceProfile:
+        exclusive = device_profiles.Lock.EXCLUSIVE
+        found = device_profiles.list_profiles(connection, uuids=[uuid], lock=exclusive)
+        if not found:
+            raise DeviceProfileNotFound(f"Device profile {uuid} could not be found.")
+        before = found[0]
+        values = {name: value for name, value in checked.items() if getattr(before, name) != value}
+        if not values:
+            return before
+        if values.keys() & {"name", "groups"} and device_profiles.is_used(connection, before.id):
+            raise DeviceProfileInUse(
+                "A device profile's name and groups cannot be changed while accelerator "
+                "requests use it."
+            )
+        now = env.clock()
+        device_profiles.update_profile(connection, before.id, values, now)
+        return replace(before, **values, updated_at=now)
+
+    after = env.database.run(work)
+    LOG.info("device profile changed uuid=%s fields=%s", uuid, ",".join(sorted(checked)))
+    return after
 
 
 def delete_device_profiles(env: Environment, uuids: Sequence[str]) -> None:
@@ -96,7 +145,7 @@ def create_attribute(env: Environment, deployable: int | str, key: str, value: s
         )
 
     def work(connection: sa.Connection) -> Attribute:
-        made = devices.insert_attribute(
+        made = attributes.insert_attribute(
             connection,
             uuid=env.new_uuid(),
             deployable=deployable,
@@ -118,7 +167,7 @@ def delete_attribute(env: Environment, uuid: str) -> None:
     """
 
     def work(connection: sa.Connection) -> None:
-        _mark_traits(env, connection, devices.delete_attribute(connection, uuid))
+        _mark_traits(env, connection, attributes.delete_attribute(connection, uuid))
 
     env.database.run(work)
 

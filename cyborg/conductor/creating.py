@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from cyborg.conductor.environment import Environment
 from cyborg.db.accelerator_requests import insert_requests
-from cyborg.db.device_profiles import list_profiles
+from cyborg.db.device_profiles import Lock, list_profiles
 from cyborg.db.devices import resource_classes
 from cyborg.domain.errors import DeviceProfileNotFound, InvalidInput
 from cyborg.domain.model import AcceleratorRequest, DeviceProfile
@@ -18,18 +18,20 @@ from cyborg.domain.states import ArqState
 
 
 def create(
-    env: Environment, device_profile_name: str, project_id: str | None
+    env: Environment, device_profile_name: str, project_id: str | None, by_service: bool = False
 ) -> list[AcceleratorRequest]:
     """Make one ARQ for each unit of each group. Two statements, whatever their number.
 
-    The group is copied: a later change of the profile does not touch these ARQs.
+    The group is copied: a later change of the profile does not touch these ARQs. One that
+    is under way is waited for.
 
+    :param by_service: a service asks, not the user.
     :raises DeviceProfileNotFound: there is no such profile.
     :raises InvalidInput: the profile asks for no accelerator.
     """
 
     def work(connection: sa.Connection) -> list[AcceleratorRequest]:
-        found = list_profiles(connection, names=[device_profile_name])
+        found = list_profiles(connection, names=[device_profile_name], lock=Lock.SHARED)
         if not found:
             raise DeviceProfileNotFound(
                 f"Device profile '{device_profile_name}' could not be found."
@@ -38,7 +40,7 @@ def create(
         classes = resource_classes(connection) if needs_known_classes(profile.groups) else ()
         counts = [units(group, classes) for group in profile.groups]
         made = [
-            _request(env, profile, group_id, project_id)
+            _request(env, profile, group_id, project_id, by_service)
             for group_id, count in enumerate(counts)
             for _ in range(count)
         ]
@@ -51,7 +53,11 @@ def create(
 
 
 def _request(
-    env: Environment, profile: DeviceProfile, group_id: int, project_id: str | None
+    env: Environment,
+    profile: DeviceProfile,
+    group_id: int,
+    project_id: str | None,
+    by_service: bool,
 ) -> AcceleratorRequest:
     return AcceleratorRequest(
         uuid=env.new_uuid(),
@@ -64,6 +70,8 @@ def _request(
         device_rp_uuid=None,
         instance_uuid=None,
         bound_by_service=False,
+        created_by_service=by_service,
+        bound_at=None,
         state_reason=None,
         generation=1,
         attach_handle=None,

@@ -34,10 +34,14 @@ class ConductorEndpoint:
         return answer(lambda: "pong")
 
     def create_accelerator_requests(
-        self, ctxt: object, device_profile_name: str, project_id: str | None
+        self,
+        ctxt: object,
+        device_profile_name: str,
+        project_id: str | None,
+        by_service: bool = False,
     ) -> Answer:
         """See :func:`cyborg.conductor.creating.create`."""
-        return self._do(creating.create, device_profile_name, project_id)
+        return self._do(creating.create, device_profile_name, project_id, by_service)
 
     def bind(
         self,
@@ -91,6 +95,10 @@ class ConductorEndpoint:
                 self._env, name=name, groups=groups, description=description, uuid=uuid
             )
         )
+
+    def update_device_profile(self, ctxt: object, uuid: str, changes: dict[str, Any]) -> Answer:
+        """See :func:`cyborg.conductor.catalogue.update_device_profile`."""
+        return self._do(catalogue.update_device_profile, uuid, changes)
 
     def delete_device_profiles(self, ctxt: object, uuids: list[str]) -> Answer:
         """See :func:`cyborg.conductor.catalogue.delete_device_profiles`."""

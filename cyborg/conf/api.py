@@ -25,6 +25,15 @@ OPTS: list[cfg.Opt] = [
         help="URL before /v2 in links, where it is not the one that the request came to.",
     ),
     cfg.IntOpt(
+        "max_limit",
+        default=1000,
+        min=1,
+        max=100000,
+        mutable=True,
+        help="Most objects in one answer, from microversion 2.4 on: what is more is in further "
+        "pages. Older clients know of no pages and get everything unless they set a limit.",
+    ),
+    cfg.IntOpt(
         "rpc_timeout",
         default=30,
         min=1,

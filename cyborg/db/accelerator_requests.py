@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
 from cyborg.db.database import Contention
+from cyborg.db.paging import Sorting, changed_at, paged
 from cyborg.db.statements import next_generation
 from cyborg.db.tables import (
     accelerator_requests,
@@ -25,6 +26,7 @@ from cyborg.db.tables import (
     jobs,
 )
 from cyborg.domain.model import AcceleratorRequest, AttachHandle, JobKind
+from cyborg.domain.paging import EVERYTHING, Page
 from cyborg.domain.states import ArqState, sources_of
 
 _arqs = accelerator_requests
@@ -39,6 +41,20 @@ _REQUEST = (
     )
     .join_from(_arqs, device_profiles)
     .outerjoin(attach_handles, attach_handles.c.accelerator_request_id == _arqs.c.id)
+)
+
+
+ARQ_SORT = Sorting(
+    _arqs,
+    {
+        "uuid": _arqs.c.uuid,
+        "state": _arqs.c.state,
+        "device_profile_name": device_profiles.c.name,
+        "hostname": sa.func.coalesce(_arqs.c.hostname, ""),
+        "instance_uuid": sa.func.coalesce(_arqs.c.instance_uuid, ""),
+        "created_at": _arqs.c.created_at,
+        "updated_at": changed_at(_arqs),
+    },
 )
 
 
@@ -70,22 +86,34 @@ def list_requests(
     *,
     uuids: Collection[str] | None = None,
     instance_uuid: str | None = None,
+    visible_project_id: str | None = None,
     project_id: str | None = None,
     states: Collection[ArqState] | None = None,
+    hostname: str | None = None,
+    device_profile_name: str | None = None,
+    page: Page = EVERYTHING,
 ) -> list[AcceleratorRequest]:
-    """Return the ARQs that have every given value, oldest first. One statement.
+    """Return the ARQs that have every given value. One statement, one more with a marker.
 
     Those that are being deleted are not there any more.
+
+    :param visible_project_id: nothing of other projects is there, not even as a marker.
     """
-    query = _REQUEST.where(_arqs.c.state != ArqState.DELETING).order_by(_arqs.c.id)
+    visible = _REQUEST.where(_arqs.c.state != ArqState.DELETING)
+    if visible_project_id is not None:
+        visible = visible.where(_arqs.c.project_id == visible_project_id)
+    wanted = {
+        _arqs.c.instance_uuid: instance_uuid,
+        _arqs.c.project_id: project_id,
+        _arqs.c.hostname: hostname,
+        device_profiles.c.name: device_profile_name,
+    }
+    filters = [column == value for column, value in wanted.items() if value is not None]
     if uuids is not None:
-        query = query.where(_arqs.c.uuid.in_(uuids))
-    if instance_uuid is not None:
-        query = query.where(_arqs.c.instance_uuid == instance_uuid)
-    if project_id is not None:
-        query = query.where(_arqs.c.project_id == project_id)
+        filters.append(_arqs.c.uuid.in_(uuids))
     if states is not None:
-        query = query.where(_arqs.c.state.in_(states))
+        filters.append(_arqs.c.state.in_(states))
+    query = paged(connection, visible, filters, page, ARQ_SORT)
     return [_request(row) for row in connection.execute(query)]
 
 
@@ -240,6 +268,8 @@ def _request(row: sa.Row[Any]) -> AcceleratorRequest:
         device_rp_uuid=row.device_rp_uuid,
         instance_uuid=row.instance_uuid,
         bound_by_service=row.bound_by_service,
+        created_by_service=row.created_by_service,
+        bound_at=row.bound_at,
         state_reason=row.state_reason,
         generation=row.generation,
         attach_handle=handle,

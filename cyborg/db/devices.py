@@ -1,25 +1,50 @@
-"""Devices, deployables and attributes: reading, and what operators change."""
+"""Devices and deployables: reading, and what operators change."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from oslo_db import exception as db_exception
 
+from cyborg.db.paging import Sorting, changed_at, paged
 from cyborg.db.statements import next_generation
 from cyborg.db.tables import attributes, deployables, devices, hosts
-from cyborg.domain.errors import (
-    AttributeExists,
-    AttributeNotFound,
-    AttributeReported,
-    DeployableNotFound,
-)
-from cyborg.domain.model import Attribute, Deployable, Device, DeviceStatus, Presence
+from cyborg.db.usage import usage_of
+from cyborg.domain.model import Deployable, Device, DeviceStatus, Presence, Usage
+from cyborg.domain.paging import EVERYTHING, Page
 
 _DEVICE = sa.select(devices, hosts.c.name.label("hostname")).join_from(devices, hosts)
+_DEPLOYABLE = sa.select(deployables, devices.c.uuid.label("device_uuid")).join_from(
+    deployables, devices
+)
+
+DEVICE_SORT = Sorting(
+    devices,
+    {
+        "uuid": devices.c.uuid,
+        "type": devices.c.type,
+        "vendor": devices.c.vendor,
+        "model": devices.c.model,
+        "hostname": hosts.c.name,
+        "status": devices.c.status,
+        "created_at": devices.c.created_at,
+        "updated_at": changed_at(devices),
+    },
+)
+DEPLOYABLE_SORT = Sorting(
+    deployables,
+    {
+        "uuid": deployables.c.uuid,
+        "name": deployables.c.name,
+        "num_accelerators": deployables.c.num_accelerators,
+        "driver_name": deployables.c.driver_name,
+        "rp_uuid": deployables.c.rp_uuid,
+        "created_at": deployables.c.created_at,
+        "updated_at": changed_at(deployables),
+    },
+)
 
 
 def list_devices(
@@ -28,14 +53,31 @@ def list_devices(
     uuid: str | None = None,
     type: str | None = None,
     vendor: str | None = None,
+    model: str | None = None,
     hostname: str | None = None,
+    status: str | None = None,
+    page: Page = EVERYTHING,
+    with_usage: bool = False,
 ) -> list[Device]:
-    """Return the devices that have every given value, oldest first."""
-    wanted = {devices.c.uuid: uuid, devices.c.type: type, devices.c.vendor: vendor}
-    query = _DEVICE.where(*(column == value for column, value in wanted.items() if value))
-    if hostname:
-        query = query.where(hosts.c.name == hostname)
-    return [_device(row) for row in connection.execute(query.order_by(devices.c.id))]
+    """Return the devices that have every given value.
+
+    One statement; one more with a marker, and one with their usage.
+    """
+    wanted = {
+        devices.c.uuid: uuid,
+        devices.c.type: type,
+        devices.c.vendor: vendor,
+        devices.c.model: model,
+        devices.c.status: status,
+        hosts.c.name: hostname,
+    }
+    filters = [column == value for column, value in wanted.items() if value is not None]
+    query = paged(connection, _DEVICE, filters, page, DEVICE_SORT)
+    rows = connection.execute(query).all()
+    usage: Mapping[int, Usage] = {}
+    if with_usage and rows:
+        usage = usage_of(connection, deployables.c.device_id, [row.id for row in rows])
+    return [_device(row, usage.get(row.id)) for row in rows]
 
 
 def set_device_status(
@@ -59,15 +101,30 @@ def list_deployables(
     uuids: Collection[str] | None = None,
     ids: Collection[int] | None = None,
     name: str | None = None,
+    device_uuid: str | None = None,
+    rp_uuid: str | None = None,
+    driver_name: str | None = None,
+    resource_class: str | None = None,
+    page: Page = EVERYTHING,
+    with_usage: bool = False,
 ) -> list[Deployable]:
-    """Return the deployables that have every given value, oldest first. Two statements."""
-    query = sa.select(deployables).order_by(deployables.c.id)
+    """Return the deployables that have every given value.
+
+    Two statements; one more with a marker, and one with their usage.
+    """
+    wanted = {
+        deployables.c.name: name,
+        devices.c.uuid: device_uuid,
+        deployables.c.rp_uuid: rp_uuid,
+        deployables.c.driver_name: driver_name,
+        deployables.c.resource_class: resource_class,
+    }
+    filters = [column == value for column, value in wanted.items() if value is not None]
     if uuids is not None:
-        query = query.where(deployables.c.uuid.in_(uuids))
+        filters.append(deployables.c.uuid.in_(uuids))
     if ids is not None:
-        query = query.where(deployables.c.id.in_(ids))
-    if name is not None:
-        query = query.where(deployables.c.name == name)
+        filters.append(deployables.c.id.in_(ids))
+    query = paged(connection, _DEPLOYABLE, filters, page, DEPLOYABLE_SORT)
     rows = connection.execute(query).all()
     if not rows:
         return []
@@ -75,11 +132,14 @@ def list_deployables(
     pairs = sa.select(attributes.c.deployable_id, attributes.c.key, attributes.c.value).order_by(
         attributes.c.id
     )
-    if uuids is not None or ids is not None or name is not None:
+    if filters or page.limit is not None:
         pairs = pairs.where(attributes.c.deployable_id.in_(parts))
     for pair in connection.execute(pairs):
         parts.get(pair.deployable_id, []).append((pair.key, pair.value))
-    return [_deployable(row, parts[row.id]) for row in rows]
+    usage: Mapping[int, Usage] = {}
+    if with_usage:
+        usage = usage_of(connection, deployables.c.id, list(parts))
+    return [_deployable(row, parts[row.id], usage.get(row.id)) for row in rows]
 
 
 def resource_classes(connection: sa.Connection) -> set[str]:
@@ -87,87 +147,7 @@ def resource_classes(connection: sa.Connection) -> set[str]:
     return set(connection.scalars(sa.select(deployables.c.resource_class).distinct()))
 
 
-def list_attributes(
-    connection: sa.Connection,
-    *,
-    uuid: str | None = None,
-    deployable_id: int | None = None,
-    key: str | None = None,
-) -> list[Attribute]:
-    """Return the attributes that have every given value, oldest first."""
-    wanted = {
-        attributes.c.uuid: uuid,
-        attributes.c.deployable_id: deployable_id,
-        attributes.c.key: key,
-    }
-    query = sa.select(attributes).where(
-        *(column == value for column, value in wanted.items() if value is not None)
-    )
-    return [_attribute(row) for row in connection.execute(query.order_by(attributes.c.id))]
-
-
-def insert_attribute(
-    connection: sa.Connection,
-    *,
-    uuid: str,
-    deployable: int | str,
-    key: str,
-    value: str,
-    now: datetime.datetime,
-) -> Attribute:
-    """Store an operator's attribute of a deployable, given by its id or uuid.
-
-    :raises DeployableNotFound: there is no such deployable.
-    :raises AttributeExists: it has an attribute of this key.
-    """
-    column = deployables.c.id if isinstance(deployable, int) else deployables.c.uuid
-    deployable_id = connection.scalar(sa.select(deployables.c.id).where(column == deployable))
-    if deployable_id is None:
-        raise DeployableNotFound(f"Deployable {deployable} could not be found.")
-    row = {
-        "uuid": uuid,
-        "deployable_id": deployable_id,
-        "key": key,
-        "value": value,
-        "reported": False,
-        "created_at": now,
-    }
-    try:
-        inserted = connection.execute(attributes.insert().values(row)).inserted_primary_key
-    except db_exception.DBDuplicateEntry as error:
-        raise AttributeExists(
-            f"Deployable {deployable} has an attribute '{key}' already."
-        ) from error
-    assert inserted is not None
-    return Attribute(
-        id=inserted[0],
-        uuid=uuid,
-        deployable_id=deployable_id,
-        key=key,
-        value=value,
-        created_at=now,
-        updated_at=None,
-    )
-
-
-def delete_attribute(connection: sa.Connection, uuid: str) -> Attribute:
-    """Delete an operator's attribute, and return it as it was.
-
-    :raises AttributeNotFound: there is none of this uuid.
-    :raises AttributeReported: a driver reports it.
-    """
-    found = list_attributes(connection, uuid=uuid)
-    result = connection.execute(
-        attributes.delete().where(attributes.c.uuid == uuid, attributes.c.reported.is_(sa.false()))
-    )
-    if not found:
-        raise AttributeNotFound(f"Attribute {uuid} could not be found.")
-    if result.rowcount != 1:
-        raise AttributeReported(f"Attribute {uuid} is reported by a driver, and stays.")
-    return found[0]
-
-
-def _device(row: sa.Row[Any]) -> Device:
+def _device(row: sa.Row[Any], usage: Usage | None) -> Device:
     return Device(
         id=row.id,
         uuid=row.uuid,
@@ -181,16 +161,20 @@ def _device(row: sa.Row[Any]) -> Device:
         presence=Presence(row.presence),
         created_at=row.created_at,
         updated_at=row.updated_at,
+        usage=usage,
     )
 
 
-def _deployable(row: sa.Row[Any], pairs: Sequence[tuple[str, str]]) -> Deployable:
+def _deployable(
+    row: sa.Row[Any], pairs: Sequence[tuple[str, str]], usage: Usage | None
+) -> Deployable:
     return Deployable(
         id=row.id,
         uuid=row.uuid,
         name=row.name,
         num_accelerators=row.num_accelerators,
         device_id=row.device_id,
+        device_uuid=row.device_uuid,
         resource_class=row.resource_class,
         rp_uuid=row.rp_uuid,
         driver_name=row.driver_name,
@@ -198,16 +182,5 @@ def _deployable(row: sa.Row[Any], pairs: Sequence[tuple[str, str]]) -> Deployabl
         attributes=tuple(pairs),
         created_at=row.created_at,
         updated_at=row.updated_at,
-    )
-
-
-def _attribute(row: sa.Row[Any]) -> Attribute:
-    return Attribute(
-        id=row.id,
-        uuid=row.uuid,
-        deployable_id=row.deployable_id,
-        key=row.key,
-        value=row.value,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
+        usage=usage,
     )

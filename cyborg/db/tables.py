@@ -198,6 +198,12 @@ accelerator_requests = Table(
         nullable=False,
         server_default=sa.false(),
     ),
+    Column(
+        "created_by_service",
+        sa.Boolean(create_constraint=False),
+        nullable=False,
+        server_default=sa.false(),
+    ),
     Column("bound_at", UtcDateTime),
     # In plain words, why a bind or a release failed. A bind that has failed and still reads
     # BindStarted has one: Nova is being told.

@@ -72,6 +72,17 @@ class EventStatus(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """How many attach handles there are of a device or deployable."""
+
+    total: int
+    #: Somebody owns them, be it only until they are clean.
+    used: int
+    #: They can be given out. What is neither used nor free is quarantined or vanished.
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     id: int
     uuid: str
@@ -85,6 +96,8 @@ class Device:
     presence: Presence
     created_at: datetime.datetime
     updated_at: datetime.datetime | None
+    #: Only where it was asked for.
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,7 @@ class Deployable:
     name: str
     num_accelerators: int
     device_id: int
+    device_uuid: str
     resource_class: str
     rp_uuid: str
     driver_name: str
@@ -102,6 +116,8 @@ class Deployable:
     attributes: tuple[tuple[str, str], ...]
     created_at: datetime.datetime
     updated_at: datetime.datetime | None
+    #: Only where it was asked for.
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +125,7 @@ class Attribute:
     id: int
     uuid: str
     deployable_id: int
+    deployable_uuid: str
     key: str
     value: str
     created_at: datetime.datetime
@@ -136,6 +153,34 @@ class AttachHandle:
     info: Mapping[str, str]
 
 
+class HandleState(enum.StrEnum):
+    """What an attach handle is doing, for its reader."""
+
+    FREE = "free"
+    USED = "used"
+    #: Nobody sees its ARQ any more; the agent gives it back and cleans it.
+    CLEANING = "cleaning"
+    QUARANTINED = "quarantined"
+    VANISHED = "vanished"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedHandle:
+    """An attach handle of a deployable, for its reader."""
+
+    uuid: str
+    type: str
+    info: Mapping[str, str]
+    state: HandleState
+    #: Why it is quarantined.
+    state_reason: str | None
+    #: The owner, and the owner's project.
+    accelerator_request_uuid: str | None
+    project_id: str | None
+    created_at: datetime.datetime
+    updated_at: datetime.datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class AcceleratorRequest:
     uuid: str
@@ -150,6 +195,9 @@ class AcceleratorRequest:
     instance_uuid: str | None
     #: Bound by a service (Nova) on a service token, not by a user directly.
     bound_by_service: bool
+    #: Made by a service (Nova), not by a user directly.
+    created_by_service: bool
+    bound_at: datetime.datetime | None
     state_reason: str | None
     generation: int
     #: Only while the ARQ is Bound.

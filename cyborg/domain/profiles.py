@@ -17,6 +17,9 @@ MAX_UNITS = 64
 #: Characters of all groups as JSON: what a TEXT column of MariaDB holds.
 MAX_SIZE = 60_000
 
+#: Characters of a description: what a TEXT column of MariaDB holds, whatever they are.
+MAX_DESCRIPTION = 16_000
+
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")
 _CUSTOM = re.compile(r"CUSTOM_[A-Z0-9_]{1,248}\Z")
 _AMOUNT = re.compile(r"[0-9]{1,9}\Z")
@@ -32,6 +35,18 @@ def check_name(name: object) -> str:
     if not isinstance(name, str) or not _NAME.match(name):
         raise InvalidInput("A device profile's name must be 1 to 255 letters, digits, '-' or '_'.")
     return name
+
+
+def check_description(description: object) -> str | None:
+    """Return the description if a profile may have it.
+
+    :raises InvalidInput: neither null nor a string, or too long.
+    """
+    if description is not None and not isinstance(description, str):
+        raise InvalidInput("A device profile's description must be a string or null.")
+    if description is not None and len(description) > MAX_DESCRIPTION:
+        raise InvalidInput(f"A description has at most {MAX_DESCRIPTION} characters.")
+    return description
 
 
 def parse_groups(groups: object) -> tuple[dict[str, str], ...]:

@@ -28,13 +28,17 @@ class ConductorClient:
         self.wait_until_reached = self._caller.wait_until_reached
 
     def create_accelerator_requests(
-        self, device_profile_name: str, project_id: str | None
+        self, device_profile_name: str, project_id: str | None, by_service: bool
     ) -> list[AcceleratorRequest]:
-        """Make one ARQ for each unit of each group of the profile, all or none."""
+        """Make one ARQ for each unit of each group of the profile, all or none.
+
+        :param by_service: a service asks, not the user.
+        """
         made = self._call(
             "create_accelerator_requests",
             device_profile_name=device_profile_name,
             project_id=project_id,
+            by_service=by_service,
         )
         return from_wire(list[AcceleratorRequest], made)
 
@@ -105,6 +109,14 @@ class ConductorClient:
             uuid=uuid,
         )
         return from_wire(DeviceProfile, made)
+
+    def update_device_profile(self, uuid: str, changes: Mapping[str, object]) -> DeviceProfile:
+        """Check and change a profile's ``description``, ``name`` or ``groups``.
+
+        The last two are refused while ARQs use it.
+        """
+        changed = self._call("update_device_profile", uuid=uuid, changes=dict(changes))
+        return from_wire(DeviceProfile, changed)
 
     def delete_device_profiles(self, uuids: Sequence[str]) -> None:
         """Delete profiles, all or none; refused while ARQs use one of them."""

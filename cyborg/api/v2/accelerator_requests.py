@@ -5,24 +5,33 @@ from __future__ import annotations
 import datetime
 from collections.abc import Collection, Sequence
 
+import sqlalchemy as sa
 from wsme import types as wtypes
 
-from cyborg.api import microversions
+from cyborg.api import microversions, parameters
 from cyborg.api.authorization import own_target
-from cyborg.api.calls import Call, handler
+from cyborg.api.calls import Call
 from cyborg.api.fields import (
     Declaration,
+    Field,
     Json,
-    Link,
     View,
     canonical_uuid,
+    given,
+    links_field,
     read,
     require_uuid,
     self_link,
+    times,
 )
-from cyborg.api.root import Resource, Routes
+from cyborg.api.microversions import V2_4
+from cyborg.api.operations import Answer, Body, Listing, Operation, handler
+from cyborg.api.parameters import Parameter
+from cyborg.api.resource import Resource, Routes
+from cyborg.api.schemas import accepted
+from cyborg.api.v2 import arq_patch
 from cyborg.api.v2.arq_patch import MAX_REQUESTS, Bind, Unbind, parse
-from cyborg.db.accelerator_requests import list_requests
+from cyborg.db.accelerator_requests import ARQ_SORT, list_requests
 from cyborg.domain.errors import (
     AcceleratorRequestNotFound,
     DeviceProfileNotFound,
@@ -31,43 +40,91 @@ from cyborg.domain.errors import (
     NotResolvedYet,
 )
 from cyborg.domain.model import AcceleratorRequest
+from cyborg.domain.paging import Page
 from cyborg.domain.profiles import check_name
-from cyborg.domain.states import RESOLVED
+from cyborg.domain.states import RESOLVED, ArqState
 from cyborg.policies import accelerator_requests as rules
+
+#: Of one that is being deleted nobody sees anything.
+VISIBLE_STATES = [state.value for state in ArqState if state is not ArqState.DELETING]
 
 
 class ArqFields(Declaration):
     """An ARQ on the wire."""
 
-    uuid = wtypes.UuidType()
-    state = wtypes.text
-    device_profile_name = wtypes.text
-    device_profile_group_id = int
-    hostname = wtypes.text
-    device_rp_uuid = wtypes.UuidType()
-    instance_uuid = wtypes.UuidType()
-    project_id = wtypes.text
+    uuid = Field(wtypes.UuidType(), "The accelerator request's uuid.")
+    state = Field(wtypes.text, "Where it stands.", values=tuple(VISIBLE_STATES))
+    state_reason = Field(
+        wtypes.text, "Why a bind or a release has failed.", nullable=True, since=V2_4
+    )
+    device_profile_name = Field(wtypes.text, "The device profile that it was made from.")
+    device_profile_group_id = Field(int, "The position of its group in the profile.")
+    hostname = Field(wtypes.text, "The host that it is bound to.", nullable=True)
+    device_rp_uuid = Field(
+        wtypes.UuidType(), "The resource provider that it is bound to.", nullable=True
+    )
+    instance_uuid = Field(wtypes.UuidType(), "The instance that it is bound to.", nullable=True)
+    project_id = Field(wtypes.text, "Whose it is: the instance's project.", nullable=True)
     #: The attach fields are filled only while the state is Bound.
-    attach_handle_type = wtypes.text
-    attach_handle_uuid = wtypes.UuidType()
-    attach_handle_info = wtypes.DictType(wtypes.text, wtypes.text)
-    links = wtypes.ArrayType(Link)
-    created_at = datetime.datetime
-    updated_at = datetime.datetime
+    attach_handle_type = Field(
+        wtypes.text, "How the accelerator is attached; empty unless the state is Bound."
+    )
+    attach_handle_uuid = Field(
+        wtypes.UuidType(), "The attach handle; null unless the state is Bound.", nullable=True
+    )
+    attach_handle_info = Field(
+        wtypes.DictType(wtypes.text, wtypes.text),
+        "Where the accelerator is; empty unless the state is Bound.",
+    )
+    created_by = Field(
+        wtypes.text,
+        "Who made it: a service on a user's behalf, or a user directly.",
+        since=V2_4,
+        values=("service", "user"),
+    )
+    bound_at = Field(
+        datetime.datetime, "When it became Bound; null unless it is.", nullable=True, since=V2_4
+    )
+    links = links_field()
+    created_at, updated_at = times()
 
 
 class ArqBody(Declaration):
     """What new ARQs are made from."""
 
-    device_profile_name = wtypes.wsattr(Json(), mandatory=True)
+    device_profile_name = Field(
+        Json({"type": "string"}), "The name of a device profile.", mandatory=True
+    )
+    device_profile_group_id = Field(
+        Json({"type": "null"}), "Without meaning. Deployed clients send null."
+    )
 
 
-_VIEW = View[AcceleratorRequest](
+VIEW = View[AcceleratorRequest](
     ArqFields,
     attach_handle_type=lambda arq, _: arq.attach_handle.type if arq.attach_handle else "",
     attach_handle_uuid=lambda arq, _: arq.attach_handle.uuid if arq.attach_handle else None,
     attach_handle_info=lambda arq, _: dict(arq.attach_handle.info) if arq.attach_handle else {},
+    created_by=lambda arq, _: "service" if arq.created_by_service else "user",
     links=self_link("accelerator_requests"),
+)
+
+_LIST_PARAMETERS = (
+    Parameter("instance", parameters.UUID, "Of this instance."),
+    Parameter(
+        "bind_state",
+        parameters.choice(("resolved",)),
+        "Only those that are Bound or have failed. With an instance: 423 while one has not.",
+    ),
+    Parameter("state", parameters.choice(VISIBLE_STATES), "In this state.", since=V2_4),
+    Parameter("hostname", parameters.TEXT, "Bound to this host.", since=V2_4),
+    Parameter(
+        "project_id",
+        parameters.TEXT,
+        "Of this project; another than one's own needs the right to read it.",
+        since=V2_4,
+    ),
+    Parameter("device_profile_name", parameters.TEXT, "Of this device profile.", since=V2_4),
 )
 
 
@@ -79,62 +136,112 @@ class AcceleratorRequestsController(Resource):
         item={"GET": "show", "PATCH": "patch", "DELETE": "delete"},
     )
 
-    @handler(status=201)
+    @handler(
+        Operation(
+            summary="Create the accelerator requests of a device profile",
+            action=rules.CREATE,
+            status=201,
+            body=Body("Which device profile.", lambda version: accepted(ArqBody, version)),
+            answer=Answer(ArqFields, "arqs", many=True),
+            errors=(404,),
+        )
+    )
     def create(self, call: Call) -> object:
         """Make the ARQs of a profile."""
-        call.query()
-        call.require(rules.CREATE)
-        name = read(ArqBody, call.body()).device_profile_name
+        call.require()
+        body = read(ArqBody, call.body(), call.version)
+        if call.version >= V2_4 and given(body.device_profile_group_id) is not None:
+            raise InvalidInput("device_profile_group_id can only be null.")
+        name = body.device_profile_name
         if not isinstance(name, str):
             raise InvalidInput("device_profile_name must be a string.")
         try:
             check_name(name)
         except InvalidInput as error:
             raise DeviceProfileNotFound("The device profile could not be found.") from error
-        made = self.services.conductor.create_accelerator_requests(name, call.context.project_id)
-        return _wire(made, call)
+        made = self.services.conductor.create_accelerator_requests(
+            name, call.context.project_id, call.context.is_service
+        )
+        write = VIEW.writer(call.version, call.base_url)
+        return {"arqs": [write(arq) for arq in made]}
 
-    @handler()
+    @handler(
+        Operation(
+            summary="List accelerator requests",
+            action=rules.GET_ALL,
+            parameters=_LIST_PARAMETERS,
+            listing=Listing(tuple(ARQ_SORT.columns)),
+            answer=Answer(ArqFields, "arqs", many=True),
+            errors=(423,),
+        )
+    )
     def list(self, call: Call) -> object:
         """Return the ARQs that the caller may see; of an instance, or resolved ones.
 
         :raises NotResolvedYet: resolved ones of an instance were asked for, and one is not.
         """
-        query = call.query("instance", "bind_state")
-        instance = None
-        if "instance" in query:
-            instance = require_uuid(query["instance"], "instance")
-        resolved = query.get("bind_state")
-        if resolved not in (None, "resolved"):
-            raise InvalidInput("bind_state can only be 'resolved'.")
-        call.require(rules.GET_ALL)
-        everything = call.authorizer.sees_every_project(call.context)
-        with self.services.database.reader() as connection:
-            found = list_requests(
+        call.require()
+        query = call.query
+        instance, resolved = query.get("instance"), "bind_state" in query
+        states = frozenset({query["state"]}) if "state" in query else None
+        if resolved and instance is None:
+            states = RESOLVED if states is None else RESOLVED & states
+
+        def find(connection: sa.Connection, page: Page) -> Sequence[AcceleratorRequest]:
+            if resolved and instance is not None:
+                self._require_resolved(call, connection, instance)
+            return list_requests(
                 connection,
                 instance_uuid=instance,
-                project_id=None if everything else call.context.project_id or "",
-                states=RESOLVED if resolved and instance is None else None,
+                visible_project_id=_visible_project(call),
+                project_id=_project_of(call),
+                states=states,
+                hostname=query.get("hostname"),
+                device_profile_name=query.get("device_profile_name"),
+                page=page,
             )
-        if resolved and any(arq.state not in RESOLVED for arq in found):
-            raise NotResolvedYet("An accelerator request of the instance is not resolved yet.")
-        return _wire(found, call)
 
-    @handler()
+        path = "accelerator_requests"
+        return self.page(call, "arqs", VIEW, find, path)
+
+    def _require_resolved(self, call: Call, connection: sa.Connection, instance: str) -> None:
+        waiting = list_requests(
+            connection,
+            instance_uuid=instance,
+            visible_project_id=_visible_project(call),
+            states=set(ArqState) - RESOLVED,
+            page=Page(limit=1),
+        )
+        if waiting:
+            raise NotResolvedYet("An accelerator request of the instance is not resolved yet.")
+
+    @handler(
+        Operation(
+            summary="Show an accelerator request",
+            action=rules.GET_ONE,
+            answer=Answer(ArqFields),
+        )
+    )
     def show(self, call: Call, segment: str) -> object:
         """Return one ARQ."""
-        call.query()
         uuid = require_uuid(segment, "An accelerator request's identifier")
         found = self._load(call, uuids=[uuid])
         if not found:
             raise _not_found([uuid])
-        call.require(rules.GET_ONE, found[0])
-        return _VIEW(found[0], call.base_url)
+        call.require(found[0])
+        return VIEW.writer(call.version, call.base_url)(found[0])
 
-    @handler(status=202)
+    @handler(
+        Operation(
+            summary="Bind or unbind accelerator requests",
+            action=rules.UPDATE,
+            status=202,
+            body=Body("Accelerator requests, and a JSON patch for each.", arq_patch.schema),
+            errors=(404, 409),
+        )
+    )
     def patch(self, call: Call, segment: str = "") -> None:
         """Bind or unbind. The body names the ARQs; clients put anything into the path."""
-        call.query()
         change = parse(call.body())
         if change.names_project:
             microversions.require(call.version, microversions.PROJECT_IN_PATCH, "/project_id")
@@ -144,7 +251,7 @@ class AcceleratorRequestsController(Resource):
         if missing:
             raise _not_found(missing)
         for arq in found:
-            call.require(rules.UPDATE, arq)
+            call.require(arq)
         if change.names_project:
             _require_admin(call)
         if isinstance(change, Unbind):
@@ -158,22 +265,46 @@ class AcceleratorRequestsController(Resource):
             owner_is_certain=change.names_project or not _is_admin(call),
         )
 
-    @handler(status=204)
+    @handler(
+        Operation(
+            summary="Delete an accelerator request",
+            action=rules.DELETE,
+            status=204,
+            errors=(409,),
+        )
+    )
     def delete(self, call: Call, segment: str) -> None:
         """Delete one ARQ."""
-        call.query()
         self._delete(call, [segment])
 
-    @handler(status=204)
+    @handler(
+        Operation(
+            summary="Delete accelerator requests, or all of an instance",
+            action=rules.DELETE,
+            status=204,
+            parameters=(
+                Parameter(
+                    "arqs",
+                    parameters.NAMES,
+                    "Uuids, a comma list. Those that exist are deleted; then 404 for the others.",
+                ),
+                Parameter("instance", parameters.UUID, "All of this instance; none is fine."),
+            ),
+            errors=(404, 409),
+        )
+    )
     def delete_many(self, call: Call) -> None:
         """Delete the ARQs of ``arqs``, or all of an ``instance``."""
-        query = call.query("arqs", "instance")
-        if len(query) != 1:
+        if len(call.query) != 1:
             raise InvalidInput("Either arqs or instance is needed, and not both.")
-        if "instance" in query:
-            self._delete_of_instance(call, require_uuid(query["instance"], "instance"))
+        if "instance" in call.query:
+            self._delete_of_instance(call, call.query["instance"])
             return
-        names = list_of(query["arqs"])
+        names = call.query["arqs"]
+        if not names:
+            raise InvalidInput("Missing argument: arqs, the uuids of accelerator requests.")
+        if len(names) > MAX_REQUESTS:
+            raise InvalidInput(f"At most {MAX_REQUESTS} accelerator requests in one call.")
         self._delete(call, names)
 
     def _delete(self, call: Call, names: Sequence[str]) -> None:
@@ -181,7 +312,7 @@ class AcceleratorRequestsController(Resource):
         uuids = [uuid for uuid in map(canonical_uuid, names) if uuid is not None]
         found = self._load(call, uuids=uuids) if uuids else []
         for arq in found:
-            call.require(rules.DELETE, arq)
+            call.require(arq)
         left = self._delete_found(call, found)
         missing = [name for name in names if canonical_uuid(name) not in left]
         if missing:
@@ -191,7 +322,7 @@ class AcceleratorRequestsController(Resource):
         with self.services.database.reader() as connection:
             found = list_requests(connection, instance_uuid=instance)
         for arq in found:
-            call.require(rules.DELETE, arq)
+            call.require(arq)
         if not found:
             target = {**own_target(call.context), "bound": True, "bound_by_service": True}
             call.authorizer.require_target(call.context, rules.DELETE, target)
@@ -217,17 +348,23 @@ class AcceleratorRequestsController(Resource):
         return [arq for arq in found if call.authorizer.sees(call.context, arq)]
 
 
-def list_of(text: str) -> Sequence[str]:
-    """Return the distinct members of a comma list.
+def _visible_project(call: Call) -> str | None:
+    """Return the one project whose ARQs exist for the caller; None: any project's do."""
+    if call.authorizer.sees_every_project(call.context):
+        return None
+    # A token without a project sees no project's.
+    return call.context.project_id or ""
 
-    :raises InvalidInput: none, or too many.
+
+def _project_of(call: Call) -> str | None:
+    """Return the project that was asked for.
+
+    :raises Forbidden: it is another's, which the caller may not read.
     """
-    members = list(dict.fromkeys(member for member in text.split(",") if member))
-    if not members:
-        raise InvalidInput("Missing argument: arqs, the uuids of accelerator requests.")
-    if len(members) > MAX_REQUESTS:
-        raise InvalidInput(f"At most {MAX_REQUESTS} accelerator requests in one call.")
-    return members
+    asked: str | None = call.query.get("project_id")
+    if asked is not None and not call.authorizer.sees_project(call.context, asked):
+        raise Forbidden("Only one's own project's accelerator requests can be asked for.")
+    return asked
 
 
 def _decided_on(call: Call, found: Sequence[AcceleratorRequest]) -> dict[str, int] | None:
@@ -255,10 +392,6 @@ def _is_admin(call: Call) -> bool:
 def _require_admin(call: Call) -> None:
     if not _is_admin(call):
         raise Forbidden("Only the role admin may send /project_id.")
-
-
-def _wire(arqs: Sequence[AcceleratorRequest], call: Call) -> dict[str, object]:
-    return {"arqs": [_VIEW(arq, call.base_url) for arq in arqs]}
 
 
 def _not_found(uuids: Collection[str]) -> AcceleratorRequestNotFound:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cyborg.api.fields import canonical_uuid, require_uuid
+from cyborg.api.microversions import PROJECT_IN_PATCH, Version
 from cyborg.domain.errors import InvalidInput
 
 #: Most ARQs in one PATCH or DELETE.
@@ -39,6 +41,55 @@ class Unbind:
 
     uuids: tuple[str, ...]
     names_project: bool
+
+
+def schema(version: Version) -> Mapping[str, Any]:
+    """Return the JSON schema of the body."""
+    uuid = {"type": "string", "format": "uuid"}
+    values = {
+        "hostname": {"type": "string", "minLength": 1, "maxLength": _MAX_HOSTNAME},
+        "device_rp_uuid": uuid,
+        "instance_uuid": uuid,
+    }
+    if version >= PROJECT_IN_PATCH:
+        values[_PROJECT] = uuid
+    add = [
+        {
+            "type": "object",
+            "properties": {
+                "op": {"const": "add"},
+                "path": {"const": f"/{name}"},
+                "value": value,
+            },
+            "required": ["op", "path", "value"],
+        }
+        for name, value in values.items()
+    ]
+    remove = {
+        "type": "object",
+        "properties": {
+            "op": {"const": "remove"},
+            "path": {"enum": [f"/{name}" for name in values]},
+        },
+        "required": ["op", "path"],
+    }
+    return {
+        "type": "object",
+        "propertyNames": uuid,
+        "minProperties": 1,
+        "maxProperties": MAX_REQUESTS,
+        "additionalProperties": {
+            "anyOf": [
+                {
+                    "type": "array",
+                    "items": {"anyOf": add},
+                    "minItems": len(_BINDING),
+                    "maxItems": len(values),
+                },
+                {"type": "array", "items": remove, "minItems": 1, "maxItems": len(values)},
+            ]
+        },
+    }
 
 
 def parse(body: object) -> Bind | Unbind:

@@ -2,56 +2,88 @@
 
 from __future__ import annotations
 
-import datetime
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from wsme import types as wtypes
 
-from cyborg.api.calls import Call, handler
+from cyborg.api import parameters
+from cyborg.api.calls import Call
 from cyborg.api.fields import (
     Declaration,
+    Field,
     Json,
-    Link,
     View,
     canonical_uuid,
+    given,
+    links_field,
     read,
     require_uuid,
     self_link,
+    times,
 )
-from cyborg.api.root import Resource, Routes
-from cyborg.db.devices import list_attributes
+from cyborg.api.microversions import V2_4, Version
+from cyborg.api.operations import Answer, Body, Listing, Operation, handler
+from cyborg.api.parameters import MAX_INTEGER, Parameter
+from cyborg.api.resource import Resource, Routes
+from cyborg.api.schemas import accepted
+from cyborg.db.attributes import ATTRIBUTE_SORT, list_attributes
 from cyborg.domain.errors import AttributeNotFound, InvalidInput
 from cyborg.domain.model import Attribute
 from cyborg.policies import devices as rules
 
-#: What the column takes.
-_MAX_ID = 2**31 - 1
 _ID = re.compile(r"[0-9]{1,10}\Z")
+_WHICH = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": MAX_INTEGER},
+        {"type": "string", "format": "uuid"},
+    ]
+}
 
 
 class AttributeFields(Declaration):
     """An attribute on the wire."""
 
-    uuid = wtypes.UuidType()
-    #: The internal number of the deployable, as ``device_id`` is of a device.
-    deployable_id = int
-    key = wtypes.text
-    value = wtypes.text
-    links = wtypes.ArrayType(Link)
-    created_at = datetime.datetime
-    updated_at = datetime.datetime
+    uuid = Field(wtypes.UuidType(), "The attribute's uuid.")
+    deployable_id = Field(int, "The internal number of its deployable.", until=V2_4)
+    deployable_uuid = Field(wtypes.UuidType(), "Its deployable.", since=V2_4)
+    key = Field(wtypes.text, "The key: rc, trait and a number, or an operator's own.")
+    value = Field(wtypes.text, "The value.")
+    links = links_field()
+    created_at, updated_at = times()
 
 
 class AttributeBody(Declaration):
     """What a new attribute is made from."""
 
-    #: A number, or a uuid.
-    deployable_id = wtypes.wsattr(Json(), mandatory=True)
-    key = wtypes.wsattr(wtypes.StringType(min_length=1, max_length=255), mandatory=True)
-    value = wtypes.wsattr(wtypes.StringType(max_length=255), mandatory=True)
+    deployable_id = Field(
+        Json(_WHICH), "The number or the uuid of the deployable. Deployed clients send it."
+    )
+    deployable_uuid = Field(wtypes.UuidType(), "The uuid of the deployable.", since=V2_4)
+    key = Field(
+        wtypes.StringType(min_length=1, max_length=255),
+        "The key. One that begins with trait makes the value a trait of the provider.",
+        mandatory=True,
+    )
+    value = Field(wtypes.StringType(max_length=255), "The value.", mandatory=True)
 
 
-_VIEW = View[Attribute](AttributeFields, links=self_link("attributes"))
+VIEW = View[Attribute](AttributeFields, links=self_link("attributes"))
+
+
+def _body_schema(version: Version) -> Mapping[str, Any]:
+    flat = accepted(AttributeBody, version)
+    names = ["deployable_id"] + ["deployable_uuid"] * (version >= V2_4)
+    # One of them, and not both.
+    flat["oneOf"] = [{"required": [name]} for name in names]
+    wrapped = {
+        "type": "object",
+        "properties": {"attribute": flat},
+        "required": ["attribute"],
+        "additionalProperties": version < V2_4,
+    }
+    return {"anyOf": [flat, wrapped]}
 
 
 class AttributesController(Resource):
@@ -62,54 +94,98 @@ class AttributesController(Resource):
         item={"GET": "show", "DELETE": "delete"},
     )
 
-    @handler()
+    @handler(
+        Operation(
+            summary="List attributes",
+            action=rules.ATTRIBUTE_GET_ALL,
+            parameters=(
+                # 0 is how clients say "of any".
+                Parameter(
+                    "deployable_id",
+                    parameters.number(0),
+                    "Of the deployable of this internal number.",
+                    until=V2_4,
+                ),
+                Parameter("deployable_uuid", parameters.UUID, "Of this deployable.", since=V2_4),
+                Parameter("key", parameters.TEXT, "Of this key."),
+            ),
+            listing=Listing(tuple(ATTRIBUTE_SORT.columns)),
+            answer=Answer(AttributeFields, "attributes", many=True),
+        )
+    )
     def list(self, call: Call) -> object:
         """Return the attributes of a deployable, of a key, or all."""
-        query = call.query("deployable_id", "key")
-        deployable_id = _query_id(query["deployable_id"]) if "deployable_id" in query else None
-        call.require(rules.ATTRIBUTE_GET_ALL)
-        with self.services.database.reader() as connection:
-            found = list_attributes(
-                # 0 is how clients say "of any".
+        call.require()
+        return self.page(
+            call,
+            "attributes",
+            VIEW,
+            lambda connection, page: list_attributes(
                 connection,
-                deployable_id=deployable_id or None,
-                key=query.get("key"),
-            )
-        return {"attributes": [_VIEW(attribute, call.base_url) for attribute in found]}
+                deployable_id=call.query.get("deployable_id") or None,
+                deployable_uuid=call.query.get("deployable_uuid"),
+                key=call.query.get("key"),
+                page=page,
+            ),
+        )
 
-    @handler()
+    @handler(
+        Operation(
+            summary="Show an attribute",
+            action=rules.ATTRIBUTE_GET_ONE,
+            answer=Answer(AttributeFields),
+        )
+    )
     def show(self, call: Call, segment: str) -> object:
         """Return one attribute."""
-        call.query()
         uuid = require_uuid(segment, "An attribute's identifier")
-        call.require(rules.ATTRIBUTE_GET_ONE)
-        return _VIEW(self._load(uuid), call.base_url)
+        call.require()
+        return VIEW.writer(call.version, call.base_url)(self._load(uuid))
 
-    @handler(status=201)
+    @handler(
+        Operation(
+            summary="Create an attribute of a deployable",
+            action=rules.ATTRIBUTE_CREATE,
+            status=201,
+            body=Body("The attribute, as it is or inside attribute.", _body_schema),
+            answer=Answer(AttributeFields),
+            errors=(404, 409),
+        )
+    )
     def create(self, call: Call) -> object:
         """Make an attribute from a flat body, or from one inside ``attribute``."""
-        call.query()
-        call.require(rules.ATTRIBUTE_CREATE)
+        call.require()
         data = call.body()
         if isinstance(data, dict) and isinstance(data.get("attribute"), dict):
             data = data["attribute"]
-        body = read(AttributeBody, data)
+        body = read(AttributeBody, data, call.version)
         if body.key is None or body.value is None:
             raise InvalidInput("An attribute needs a key and a value.")
-        made = self.services.conductor.create_attribute(
-            _body_id(body.deployable_id), body.key, body.value
-        )
-        return _VIEW(made, call.base_url)
+        deployable = _deployable_of(given(body.deployable_id), given(body.deployable_uuid))
+        made = self.services.conductor.create_attribute(deployable, body.key, body.value)
+        return VIEW.writer(call.version, call.base_url)(made)
 
-    @handler(status=204)
+    @handler(
+        Operation(
+            summary="Delete an attribute that an operator created",
+            action=rules.ATTRIBUTE_DELETE,
+            status=204,
+            errors=(409,),
+        )
+    )
     def delete(self, call: Call, segment: str) -> None:
         """Delete one attribute."""
-        call.query()
         uuid = require_uuid(segment, "An attribute's identifier")
-        call.require(rules.ATTRIBUTE_DELETE)
+        call.require()
         self.services.conductor.delete_attribute(self._load(uuid).uuid)
 
-    @handler(status=204)
+    @handler(
+        Operation(
+            summary="Refused: an attribute is deleted by its uuid",
+            action=rules.ATTRIBUTE_DELETE,
+            status=204,
+        )
+    )
     def delete_nothing(self, call: Call) -> None:
         """Refuse to delete what was not named."""
         raise InvalidInput("Missing argument: the uuid of an attribute.")
@@ -122,18 +198,20 @@ class AttributesController(Resource):
         return found[0]
 
 
-def _query_id(text: str) -> int:
-    if not _ID.match(text) or int(text) > _MAX_ID:
-        raise InvalidInput("deployable_id must be a number.")
-    return int(text)
+def _deployable_of(id_: object, uuid: str | None) -> int | str:
+    if uuid is None:
+        return _body_id(id_)
+    if id_ is not None:
+        raise InvalidInput("Either deployable_uuid or deployable_id is needed, and not both.")
+    return uuid
 
 
 def _body_id(value: object) -> int | str:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_ID:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_INTEGER:
         return value
     uuid = canonical_uuid(value) if isinstance(value, str) else None
     if uuid is not None:
         return uuid
-    if isinstance(value, str) and _ID.match(value):
-        return _query_id(value)
+    if isinstance(value, str) and _ID.match(value) and 0 < int(value) <= MAX_INTEGER:
+        return int(value)
     raise InvalidInput("deployable_id must be the number or the uuid of a deployable.")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 
 from wsme import types as wtypes
 
-from cyborg.api.calls import Call, handler
-from cyborg.api.fields import Declaration, Link, View, require_uuid
-from cyborg.api.root import Resource, Routes
-from cyborg.db.devices import list_deployables
+from cyborg.api import parameters
+from cyborg.api.calls import Call
+from cyborg.api.fields import Declaration, Field, View, links_field, require_uuid, times
+from cyborg.api.microversions import V2_4
+from cyborg.api.operations import Answer, Listing, Operation, handler
+from cyborg.api.parameters import Parameter
+from cyborg.api.resource import Resource, Routes
+from cyborg.api.v2 import attach_handles
+from cyborg.api.v2.usage import usage_field, usage_of
+from cyborg.db.devices import DEPLOYABLE_SORT, list_deployables
+from cyborg.db.usage import HANDLE_SORT, list_handles
 from cyborg.domain.errors import DeployableNotFound
 from cyborg.domain.model import Deployable
 from cyborg.policies import devices as rules
@@ -19,21 +25,23 @@ from cyborg.policies import devices as rules
 class DeployableFields(Declaration):
     """A deployable on the wire."""
 
-    uuid = wtypes.UuidType()
-    #: Always null: deployables are not nested.
-    parent_id = int
-    root_id = int
-    name = wtypes.text
-    num_accelerators = int
-    device_id = int
-    #: JSON text: a list of objects with one key each.
-    attributes_list = wtypes.text
-    rp_uuid = wtypes.UuidType()
-    driver_name = wtypes.text
-    bitstream_id = wtypes.UuidType()
-    links = wtypes.ArrayType(Link)
-    created_at = datetime.datetime
-    updated_at = datetime.datetime
+    uuid = Field(wtypes.UuidType(), "The deployable's uuid.")
+    parent_id = Field(int, "Always null: deployables are not nested.", nullable=True)
+    root_id = Field(int, "Always null, as well.", nullable=True)
+    name = Field(wtypes.text, "The name, which is its resource provider's.")
+    num_accelerators = Field(int, "How many its resource provider's inventory has.")
+    device_id = Field(int, "The internal number of its device.", until=V2_4)
+    device_uuid = Field(wtypes.UuidType(), "Its device.", since=V2_4)
+    resource_class = Field(wtypes.text, "The resource class in Placement.", since=V2_4)
+    attributes_list = Field(
+        wtypes.text, "Its attributes, as JSON text: a list of objects with one key each."
+    )
+    rp_uuid = Field(wtypes.UuidType(), "Its resource provider in Placement.")
+    driver_name = Field(wtypes.text, "The driver's name for the vendor.")
+    bitstream_id = Field(wtypes.UuidType(), "The image that it was programmed with.", nullable=True)
+    usage = usage_field()
+    links = links_field()
+    created_at, updated_at = times()
 
 
 def _links(deployable: Deployable, base: str) -> object:
@@ -47,37 +55,93 @@ def _attributes_list(deployable: Deployable, _base: str) -> object:
     return json.dumps([{key: value} for key, value in deployable.attributes])
 
 
-_VIEW = View[Deployable](
+VIEW = View[Deployable](
     DeployableFields,
     parent_id=lambda _deployable, _base: None,
     root_id=lambda _deployable, _base: None,
     attributes_list=_attributes_list,
+    usage=usage_of,
     links=_links,
 )
+
+_SORTABLE = tuple(DEPLOYABLE_SORT.columns)
 
 
 class DeployablesController(Resource):
     """``/v2/deployables``."""
 
-    routes = Routes(collection={"GET": "list"}, item={"GET": "show"})
+    routes = Routes(
+        collection={"GET": "list"},
+        item={"GET": "show"},
+        actions={"attach_handles": {"GET": "list_handles"}},
+    )
 
-    @handler()
+    @handler(
+        Operation(
+            summary="List deployables",
+            action=rules.DEPLOYABLE_GET_ALL,
+            parameters=(
+                Parameter("name", parameters.TEXT, "Of this name.", since=V2_4),
+                Parameter("device_uuid", parameters.UUID, "Of this device.", since=V2_4),
+                Parameter("rp_uuid", parameters.UUID, "Of this resource provider.", since=V2_4),
+                Parameter("driver_name", parameters.TEXT, "Of this driver.", since=V2_4),
+                Parameter("resource_class", parameters.TEXT, "Of this class.", since=V2_4),
+            ),
+            listing=Listing(_SORTABLE, filters=True),
+            answer=Answer(DeployableFields, "deployables", many=True),
+        )
+    )
     def list(self, call: Call) -> object:
-        """Return all deployables, or the one of a name."""
-        query = call.query("name")
-        call.require(rules.DEPLOYABLE_GET_ALL)
-        with self.services.database.reader() as connection:
-            found = list_deployables(connection, name=query.get("name"))
-        return {"deployables": [_VIEW(deployable, call.base_url) for deployable in found]}
+        """Return the deployables that have every given value."""
+        call.require()
+        wanted = ("name", "device_uuid", "rp_uuid", "driver_name", "resource_class")
+        query = {name: call.query.get(name) for name in wanted}
+        return self.page(
+            call,
+            "deployables",
+            VIEW,
+            lambda connection, page: list_deployables(
+                connection, page=page, with_usage=call.version >= V2_4, **query
+            ),
+        )
 
-    @handler()
+    @handler(
+        Operation(
+            summary="Show a deployable",
+            action=rules.DEPLOYABLE_GET_ONE,
+            answer=Answer(DeployableFields),
+        )
+    )
     def show(self, call: Call, segment: str) -> object:
         """Return one deployable."""
-        call.query()
+        call.require()
+        return VIEW.writer(call.version, call.base_url)(self._load(call, segment))
+
+    @handler(
+        Operation(
+            summary="List the attach handles of a deployable",
+            action=rules.DEPLOYABLE_GET_ONE,
+            since=V2_4,
+            listing=Listing(tuple(HANDLE_SORT.columns)),
+            answer=Answer(attach_handles.AttachHandleFields, "attach_handles", many=True),
+        )
+    )
+    def list_handles(self, call: Call, segment: str) -> object:
+        """Return what instances can get of a deployable."""
+        call.require()
+        deployable = self._load(call, segment)
+        return self.page(
+            call,
+            "attach_handles",
+            attach_handles.view(call),
+            lambda connection, page: list_handles(connection, deployable.id, page),
+            f"deployables/{deployable.uuid}/attach_handles",
+        )
+
+    def _load(self, call: Call, segment: str) -> Deployable:
         uuid = require_uuid(segment, "A deployable's identifier")
-        call.require(rules.DEPLOYABLE_GET_ONE)
         with self.services.database.reader() as connection:
-            found = list_deployables(connection, uuids=[uuid])
+            found = list_deployables(connection, uuids=[uuid], with_usage=call.version >= V2_4)
         if not found:
             raise DeployableNotFound(f"Deployable {uuid} could not be found.")
-        return _VIEW(found[0], call.base_url)
+        return found[0]

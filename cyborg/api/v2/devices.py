@@ -1,16 +1,26 @@
-"""Devices: physical cards."""
+"""Devices: the cards that agents have found."""
 
 from __future__ import annotations
 
-import datetime
-
 from wsme import types as wtypes
 
-from cyborg.api import microversions
-from cyborg.api.calls import Call, handler
-from cyborg.api.fields import Declaration, Link, View, canonical_uuid, self_link
-from cyborg.api.root import Resource, Routes
-from cyborg.db.devices import list_devices
+from cyborg.api import parameters
+from cyborg.api.calls import Call
+from cyborg.api.fields import (
+    Declaration,
+    Field,
+    View,
+    canonical_uuid,
+    links_field,
+    self_link,
+    times,
+)
+from cyborg.api.microversions import DEVICE_STATUS, V2_4
+from cyborg.api.operations import Answer, Listing, Operation, handler
+from cyborg.api.parameters import Parameter
+from cyborg.api.resource import Resource, Routes
+from cyborg.api.v2.usage import usage_field, usage_of
+from cyborg.db.devices import DEVICE_SORT, list_devices
 from cyborg.domain.errors import DeviceNotFound
 from cyborg.domain.model import Device, DeviceStatus
 from cyborg.policies import devices as rules
@@ -19,21 +29,27 @@ from cyborg.policies import devices as rules
 class DeviceFields(Declaration):
     """A device on the wire."""
 
-    uuid = wtypes.UuidType()
-    type = wtypes.text
-    vendor = wtypes.text
-    model = wtypes.text
-    std_board_info = wtypes.text
-    vendor_board_info = wtypes.text
-    hostname = wtypes.text
-    #: From microversion 2.3.
-    status = wtypes.text
-    links = wtypes.ArrayType(Link)
-    created_at = datetime.datetime
-    updated_at = datetime.datetime
+    uuid = Field(wtypes.UuidType(), "The device's uuid.")
+    type = Field(wtypes.text, "What it is: FPGA, GPU, AICHIP, QAT, NIC, SSD and others.")
+    vendor = Field(wtypes.text, "The PCI vendor's id, as the driver gives it.")
+    model = Field(wtypes.text, "The model, in free text.")
+    std_board_info = Field(wtypes.text, "What every board tells, as JSON text.")
+    vendor_board_info = Field(wtypes.text, "What the vendor's boards tell, as text.")
+    hostname = Field(wtypes.text, "The name of the compute node's resource provider.")
+    status = Field(
+        wtypes.text,
+        "What the operator wants of it.",
+        since=DEVICE_STATUS,
+        values=tuple(DeviceStatus),
+    )
+    usage = usage_field()
+    links = links_field()
+    created_at, updated_at = times()
 
 
-_VIEW = View[Device](DeviceFields, links=self_link("devices"))
+VIEW = View[Device](DeviceFields, usage=usage_of, links=self_link("devices"))
+
+_SORTABLE = tuple(DEVICE_SORT.columns)
 
 
 class DevicesController(Resource):
@@ -45,50 +61,82 @@ class DevicesController(Resource):
         actions={"enable": {"POST": "enable"}, "disable": {"POST": "disable"}},
     )
 
-    @handler()
+    @handler(
+        Operation(
+            summary="List devices",
+            action=rules.DEVICE_GET_ALL,
+            parameters=(
+                Parameter("type", parameters.TEXT, "Of this type."),
+                Parameter("vendor", parameters.TEXT, "Of this vendor."),
+                Parameter("hostname", parameters.TEXT, "In this host."),
+                Parameter("model", parameters.TEXT, "Of this model.", since=V2_4),
+                Parameter(
+                    "status", parameters.choice(DeviceStatus), "With this status.", since=V2_4
+                ),
+            ),
+            listing=Listing(_SORTABLE, filters=True),
+            answer=Answer(DeviceFields, "devices", many=True),
+        )
+    )
     def list(self, call: Call) -> object:
         """Return the devices that have every given value."""
-        query = call.query("type", "vendor", "hostname")
-        call.require(rules.DEVICE_GET_ALL)
-        with self.services.database.reader() as connection:
-            found = list_devices(connection, **query)
-        return {"devices": [_wire(device, call) for device in found]}
+        call.require()
+        wanted = ("type", "vendor", "hostname", "model", "status")
+        query = {name: call.query.get(name) for name in wanted}
+        return self.page(
+            call,
+            "devices",
+            VIEW,
+            lambda connection, page: list_devices(
+                connection, page=page, with_usage=call.version >= V2_4, **query
+            ),
+        )
 
-    @handler()
+    @handler(
+        Operation(
+            summary="Show a device",
+            action=rules.DEVICE_GET_ONE,
+            answer=Answer(DeviceFields),
+        )
+    )
     def show(self, call: Call, segment: str) -> object:
         """Return one device."""
-        call.query()
-        call.require(rules.DEVICE_GET_ONE)
-        return _wire(self._load(segment), call)
+        call.require()
+        return VIEW.writer(call.version, call.base_url)(self._load(call, segment))
 
-    @handler(status=204)
+    @handler(
+        Operation(
+            summary="Enable a device: servers may have it again",
+            action=rules.DEVICE_ENABLE,
+            status=204,
+        )
+    )
     def enable(self, call: Call, segment: str) -> None:
         """Let binds take the device again. The body, if any, does not matter."""
-        self._set_status(call, rules.DEVICE_ENABLE, segment, DeviceStatus.ENABLED)
+        self._set_status(call, segment, DeviceStatus.ENABLED)
 
-    @handler(status=204)
+    @handler(
+        Operation(
+            summary="Disable a device: no further server gets it",
+            action=rules.DEVICE_DISABLE,
+            status=204,
+        )
+    )
     def disable(self, call: Call, segment: str) -> None:
         """Keep new binds off the device. The body, if any, does not matter."""
-        self._set_status(call, rules.DEVICE_DISABLE, segment, DeviceStatus.MAINTAINING)
+        self._set_status(call, segment, DeviceStatus.MAINTAINING)
 
-    def _set_status(self, call: Call, action: str, segment: str, status: DeviceStatus) -> None:
-        call.query()
-        call.require(action)
-        self.services.conductor.set_device_status(self._load(segment).uuid, status)
+    def _set_status(self, call: Call, segment: str, status: DeviceStatus) -> None:
+        call.require()
+        self.services.conductor.set_device_status(self._load(call, segment).uuid, status)
 
-    def _load(self, segment: str) -> Device:
+    def _load(self, call: Call, segment: str) -> Device:
         uuid = canonical_uuid(segment)
         found = None
         if uuid is not None:
             with self.services.database.reader() as connection:
-                found = next(iter(list_devices(connection, uuid=uuid)), None)
+                devices = list_devices(connection, uuid=uuid, with_usage=call.version >= V2_4)
+                found = next(iter(devices), None)
         if found is None:
             raise DeviceNotFound(f"Device {segment} could not be found.")
         return found
-
-
-def _wire(device: Device, call: Call) -> dict[str, object]:
-    wire = _VIEW(device, call.base_url)
-    if call.version < microversions.DEVICE_STATUS:
-        del wire["status"]
-    return wire

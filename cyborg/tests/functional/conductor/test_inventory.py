@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from cyborg.conductor import binding, catalogue, creating, inventory, releasing
 from cyborg.conductor.environment import Environment
-from cyborg.db.devices import list_attributes, list_deployables, list_devices
+from cyborg.db.attributes import list_attributes
+from cyborg.db.devices import list_deployables, list_devices
 from cyborg.db.tables import attach_handles, deployables, devices, hosts
 from cyborg.domain.clock import new_uuid, provider_uuid
 from cyborg.domain.errors import InvalidInput, ReportRefused

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from cyborg.conductor import binding, catalogue, creating, finishing, releasing
 from cyborg.conductor.environment import Environment
 from cyborg.db.accelerator_requests import list_requests
+from cyborg.db.attributes import list_attributes
 from cyborg.db.device_profiles import list_profiles
-from cyborg.db.devices import list_attributes, list_devices
+from cyborg.db.devices import list_devices
 from cyborg.db.tables import (
     accelerator_requests,
     attach_handles,

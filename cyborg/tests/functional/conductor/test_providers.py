@@ -24,7 +24,8 @@ from cyborg.conductor import (
     releasing,
 )
 from cyborg.conductor.environment import Environment
-from cyborg.db.devices import list_attributes, list_devices
+from cyborg.db.attributes import list_attributes
+from cyborg.db.devices import list_devices
 from cyborg.db.tables import jobs
 from cyborg.domain.clock import new_uuid, provider_uuid
 from cyborg.domain.errors import InvalidInput

@@ -83,9 +83,10 @@ class RecordingConductor:
         return answer
 
     def create_accelerator_requests(
-        self, device_profile_name: str, project_id: str | None
+        self, device_profile_name: str, project_id: str | None, by_service: bool
     ) -> list[AcceleratorRequest]:
-        made = self._answer("create_accelerator_requests", (device_profile_name, project_id))
+        arguments = (device_profile_name, project_id, by_service)
+        made = self._answer("create_accelerator_requests", arguments)
         return list(made or [])
 
     def bind(
@@ -116,6 +117,10 @@ class RecordingConductor:
 
     def create_device_profile(self, **fields: Any) -> DeviceProfile:
         made: DeviceProfile = self._answer("create_device_profile", fields)
+        return made
+
+    def update_device_profile(self, uuid: str, changes: Mapping[str, object]) -> DeviceProfile:
+        made: DeviceProfile = self._answer("update_device_profile", (uuid, dict(changes)))
         return made
 
     def delete_device_profiles(self, uuids: Sequence[str]) -> None:
@@ -185,14 +190,18 @@ class Api:
             sa.event.remove(engine, "before_cursor_execute", note)
 
 
-def fault(response: webob.Response) -> dict[str, Any]:
-    """Return the fault of an error, after checking its form."""
+def fault(response: webob.Response, *, coded: bool = False) -> dict[str, Any]:
+    """Return the fault of an error, after checking its form.
+
+    :param coded: it has a code, too: the request's version is 2.4 or higher.
+    """
     assert response.content_type == "application/json"
     assert response.headers["x-openstack-request-id"].startswith("req-")
     outer = response.json
     assert list(outer) == ["error_message"]
     inner = json.loads(outer["error_message"])
-    assert sorted(inner) == ["debuginfo", "faultcode", "faultstring"]
+    code = ["code"] * coded
+    assert sorted(inner) == sorted([*code, "debuginfo", "faultcode", "faultstring"])
     assert inner["debuginfo"] is None
     assert inner["faultcode"] == ("Client" if response.status_int < 500 else "Server")
     return dict(inner)

@@ -86,6 +86,8 @@ def made(uuid: str) -> AcceleratorRequest:
         device_rp_uuid=None,
         instance_uuid=None,
         bound_by_service=False,
+        created_by_service=True,
+        bound_at=None,
         state_reason=None,
         generation=1,
         attach_handle=None,
@@ -106,7 +108,7 @@ class TestCreate:
         assert first["state"] == "Initial"
         assert {name: first[name] for name in NOTHING_ATTACHED} == NOTHING_ATTACHED
         assert set(first) == set(BOUND_WIRE)
-        assert api.conductor.calls == [("create_accelerator_requests", ("fpga", MINE))]
+        assert api.conductor.calls == [("create_accelerator_requests", ("fpga", MINE, True))]
         assert statements == []
 
     @pytest.mark.parametrize("name", ["", "a b", "a%", "x" * 256, "é", "a\n", "'; drop"])
@@ -169,7 +171,7 @@ class TestRead:
             response = api.get(f"{PATH}?{query}")
         assert response.status_int == 200
         assert [arq["uuid"] for arq in response.json["arqs"]] == uuids
-        assert len(statements) == 1
+        assert len(statements) == 1 + ("resolved" in query and "instance" in query)
 
     def test_not_resolved_yet(self, api: Api) -> None:
         response = api.get(f"{PATH}?instance={STARTED_INSTANCE}&bind_state=resolved")

@@ -179,7 +179,9 @@ class TestNoauth:
         assert noauth_api.conductor.calls[0][1][1:] == (NOBODY, True)
         noauth_api.conductor.calls.clear()
         assert ask(noauth_api, "POST", ARQS, {}, {"device_profile_name": "fpga"}).status_int == 201
-        assert noauth_api.conductor.calls == [("create_accelerator_requests", ("fpga", NOBODY))]
+        assert noauth_api.conductor.calls == [
+            ("create_accelerator_requests", ("fpga", NOBODY, True))
+        ]
 
     @pytest.mark.parametrize(
         "headers",

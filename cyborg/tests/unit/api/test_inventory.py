@@ -115,7 +115,9 @@ class TestDeployables:
 
     @pytest.mark.parametrize(("name", "count"), [("node1_0000:0c:00.0", 1), ("x", 0)])
     def test_by_name(self, api: Api, name: str, count: int) -> None:
-        assert len(api.get(f"/v2/deployables?name={name}").json["deployables"]) == count
+        path = f"/v2/deployables?name={quote(name)}"
+        assert len(api.get(path, version="2.4").json["deployables"]) == count
+        assert api.get(path).status_int == 400
 
     def test_show(self, api: Api) -> None:
         assert api.get(f"/v2/deployables/{DEPLOYABLE}").json == self.wire
@@ -177,7 +179,7 @@ class TestAttributes:
         ("sent", "passed"), [(1, 1), ("1", 1), (DEPLOYABLE, DEPLOYABLE), ("2" * 32, DEPLOYABLE)]
     )
     def test_create(self, api: Api, wrapped: bool, sent: object, passed: object) -> None:
-        made = Attribute(9, ATTRIBUTE, 1, "k", "v", NOW, None)
+        made = Attribute(9, ATTRIBUTE, 1, DEPLOYABLE, "k", "v", NOW, None)
         api.conductor.answers["create_attribute"] = made
         body: dict[str, object] = {"deployable_id": sent, "key": "k", "value": "v", "more": 1}
         with api.statements() as statements:

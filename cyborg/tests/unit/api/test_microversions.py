@@ -20,8 +20,8 @@ from cyborg.tests.unit.api.rows import PROFILE, UNKNOWN
         ("accelerator 2.0", (2, 0)),
         ("accelerator 2.3", (2, 3)),
         ("Accelerator  2.3", (2, 3)),
-        ("accelerator latest", (2, 3)),
-        ("latest", (2, 3)),
+        ("accelerator latest", (2, 4)),
+        ("latest", (2, 4)),
         ("2.2", (2, 2)),
         ("compute 2.90", (2, 0)),
         ("compute 2.90, placement latest", (2, 0)),
@@ -34,14 +34,14 @@ def test_negotiate(header: str | None, version: tuple[int, int]) -> None:
     assert microversions.negotiate(header) == version
 
 
-@pytest.mark.parametrize("header", ["2.4", "accelerator 2.4", "accelerator 1.0", "accelerator 3.0"])
+@pytest.mark.parametrize("header", ["2.5", "accelerator 2.5", "accelerator 1.0", "accelerator 3.0"])
 def test_out_of_range(api: Api, header: str) -> None:
     response = api.get("/v2/devices", headers={"OpenStack-API-Version": header})
     assert response.status_int == 406
     assert response.headers["OpenStack-API-Minimum-Version"] == "2.0"
-    assert response.headers["OpenStack-API-Maximum-Version"] == "2.3"
+    assert response.headers["OpenStack-API-Maximum-Version"] == "2.4"
     assert "OpenStack-API-Version" not in response.headers
-    fault(response)
+    assert fault(response, coded=True)["code"] == "cyborg.not_acceptable"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_unparsable(api: Api, header: str) -> None:
     assert response.status_int == 406
     assert "OpenStack-API-Minimum-Version" not in response.headers
     assert "OpenStack-API-Version" not in response.headers
-    fault(response)
+    assert fault(response, coded=True)["code"] == "cyborg.not_acceptable"
 
 
 @pytest.mark.parametrize("path", ["/v2/devices", "/devices", f"/v2/devices/{UNKNOWN}", "/v2"])
@@ -70,7 +70,7 @@ def test_response_headers(api: Api, path: str) -> None:
     response = api.get(path, version="2.2")
     assert response.headers["OpenStack-API-Version"] == "accelerator 2.2"
     assert response.headers["OpenStack-API-Minimum-Version"] == "2.0"
-    assert response.headers["OpenStack-API-Maximum-Version"] == "2.3"
+    assert response.headers["OpenStack-API-Maximum-Version"] == "2.4"
     assert response.headers["Vary"] == "OpenStack-API-Version"
 
 

@@ -162,7 +162,7 @@ MATRIX = [
 )
 def test_matrix(api: Api, method: str, path: str, body: object, expected: dict[str, int]) -> None:
     api.conductor.answers = {
-        "create_attribute": Attribute(9, ATTRIBUTE, 1, "k", "v", NOW, None),
+        "create_attribute": Attribute(9, ATTRIBUTE, 1, DEPLOYABLE, "k", "v", NOW, None),
         "create_device_profile": DeviceProfile(3, UNKNOWN, "a", None, tuple(GROUPS), NOW, None),
     }
     found = {}

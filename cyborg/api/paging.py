@@ -1,0 +1,145 @@
+"""Pages on the wire: ``limit``, ``marker``, ``sort``, and the link to the next page.
+
+``limit`` and ``marker`` are known in every version, since deployed clients send them. From
+microversion 2.4 on there is ``sort``, no answer is larger than ``[api] max_limit``, and
+one that is not the last has a link to the next.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from cyborg.api.microversions import V2_4, Version
+from cyborg.api.parameters import UUID, Kind, Parameter, number
+from cyborg.domain.errors import InvalidInput
+from cyborg.domain.paging import Page, SortKey
+
+LIMIT = Parameter("limit", number(1), "At most so many objects.")
+MARKER = Parameter("marker", UUID, "Only what comes after the object of this uuid.")
+
+#: What clients know by this name, before 2.4; of it these have an effect.
+FILTERS = "filters"
+_EFFECTIVE = ("limit", "marker", "sort_key", "sort_dir", "name")
+#: Known and without effect, as they have always been.
+_IDLE = (
+    "parent_uuid",
+    "root_uuid",
+    "board",
+    "availability",
+    "interface_type",
+    "instance_uuid",
+)
+_DOTTED = re.compile(r"filters(?:\[([0-9]{1,2})\])?\.(field|value)\Z")
+
+
+def parameters(sortable: Collection[str]) -> tuple[Parameter, ...]:
+    """Return the parameters of a collection that can be sorted by these keys."""
+    return (
+        LIMIT,
+        MARKER,
+        Parameter(
+            "sort",
+            _order(sortable),
+            "Keys of the order, as key:asc or key:desc, separated by commas: "
+            f"{', '.join(sortable)}.",
+            since=V2_4,
+        ),
+    )
+
+
+def page(query: Mapping[str, Any], version: Version, maximum: int) -> Page:
+    """Return the page that a query asks for."""
+    limit = query.get("limit")
+    if version >= V2_4:
+        limit = min(limit or maximum, maximum)
+    return Page(limit, query.get("marker"), query.get("sort", ()))
+
+
+def next_link(base: str, resource: str, asked: Mapping[str, str], last: str) -> object:
+    """Return the links of an answer that ends with the object of uuid ``last``."""
+    query = urlencode({**asked, "marker": last})
+    return [{"rel": "next", "href": f"{base}/v2/{resource}?{query}"}]
+
+
+def without_filters(
+    pairs: Sequence[tuple[str, str]], sortable: Collection[str]
+) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    """Take ``filters`` out of a query, in the dotted form or in JSON.
+
+    :returns: the query with the page that they ask for; and the values of what has no
+        parameter of its own before 2.4: ``sort`` and ``name``.
+    :raises InvalidInput: a filter is not one.
+    """
+    rest, found = _split(pairs)
+    filters = dict(found)
+    unknown = sorted(set(filters) - set(_EFFECTIVE) - set(_IDLE))
+    if unknown:
+        raise InvalidInput(
+            f"Unknown filter: {', '.join(unknown)[:300]}. Known: {', '.join(_EFFECTIVE)}."
+        )
+    rest += [(name, filters[name]) for name in ("limit", "marker") if name in filters]
+    meant: dict[str, Any] = {"name": filters["name"]} if "name" in filters else {}
+    if "sort_key" in filters or "sort_dir" in filters:
+        key, direction = filters.get("sort_key", "created_at"), filters.get("sort_dir", "asc")
+        meant["sort"] = _parse_order(sortable, f"{key}:{direction}")
+    return rest, meant
+
+
+def _split(
+    pairs: Sequence[tuple[str, str]],
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the query without filters, and the filters: field and value."""
+    rest: list[tuple[str, str]] = []
+    found: list[tuple[str, str]] = []
+    dotted: dict[str, dict[str, str]] = {}
+    for name, value in pairs:
+        match = _DOTTED.match(name)
+        if match:
+            dotted.setdefault(match[1] or "", {})[match[2]] = value
+        elif name == FILTERS:
+            found += _from_json(value)
+        else:
+            rest.append((name, value))
+    for one in dotted.values():
+        if set(one) != {"field", "value"}:
+            raise InvalidInput("A filter needs a field and a value.")
+        found.append((one["field"], one["value"]))
+    return rest, found
+
+
+def _from_json(text: str) -> list[tuple[str, str]]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("'filters' is neither JSON nor in the dotted form.") from error
+    filters = data if isinstance(data, list) else [data]
+    for one in filters:
+        if not isinstance(one, dict) or not isinstance(one.get("field"), str) or "value" not in one:
+            raise InvalidInput("A filter needs a field and a value.")
+    return [(one["field"], str(one["value"])) for one in filters]
+
+
+def _order(sortable: Collection[str]) -> Kind:
+    key = f"({'|'.join(sortable)})(:(asc|desc))?"
+    return Kind(
+        {"type": "string", "pattern": f"^{key}(,{key})*$"},
+        lambda _name, text: _parse_order(sortable, text),
+    )
+
+
+def _parse_order(sortable: Collection[str], text: str) -> tuple[SortKey, ...]:
+    keys: dict[str, SortKey] = {}
+    for part in text.split(","):
+        name, _, direction = part.partition(":")
+        if name not in sortable or direction not in ("", "asc", "desc"):
+            raise InvalidInput(
+                f"It can be sorted by {', '.join(sortable)}, each with :asc or :desc; "
+                f"not by '{part[:100]}'."
+            )
+        # Once more the same key changes nothing.
+        keys.setdefault(name, SortKey(name, direction == "desc"))
+    return tuple(keys.values())

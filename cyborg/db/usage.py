@@ -1,0 +1,101 @@
+"""What of devices and deployables is in use, for their readers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from cyborg.db.paging import Sorting, changed_at, paged
+from cyborg.db.tables import accelerator_requests, attach_handles, deployables
+from cyborg.domain.model import HandleCondition, HandleState, ListedHandle, Usage
+from cyborg.domain.paging import EVERYTHING, Page
+from cyborg.domain.states import ArqState
+
+_handles = attach_handles
+
+_LISTED = sa.select(
+    _handles,
+    accelerator_requests.c.uuid.label("arq_uuid"),
+    accelerator_requests.c.state.label("arq_state"),
+    accelerator_requests.c.project_id,
+).join_from(
+    _handles,
+    accelerator_requests,
+    accelerator_requests.c.id == _handles.c.accelerator_request_id,
+    isouter=True,
+)
+
+HANDLE_SORT = Sorting(
+    _handles,
+    {
+        "uuid": _handles.c.uuid,
+        "type": _handles.c.attach_type,
+        "created_at": _handles.c.created_at,
+        "updated_at": changed_at(_handles),
+    },
+)
+
+
+def usage_of(
+    connection: sa.Connection, key: sa.Column[int], ids: Collection[int]
+) -> Mapping[int, Usage]:
+    """Return how much of each is in use. One statement, whatever their number.
+
+    :param key: what ``ids`` are of: ``deployables.id`` or ``deployables.device_id``.
+    """
+    owned = _handles.c.accelerator_request_id.is_not(None)
+    free = sa.and_(~owned, _handles.c.condition == HandleCondition.READY)
+    query = (
+        sa.select(
+            key.label("key"),
+            sa.func.count(_handles.c.id).label("total"),
+            sa.func.sum(sa.case((owned, 1), else_=0)).label("used"),
+            sa.func.sum(sa.case((free, 1), else_=0)).label("free"),
+        )
+        .join_from(deployables, _handles, isouter=True)
+        .where(key.in_(ids))
+        .group_by(key)
+    )
+    found = {
+        row.key: Usage(total=row.total, used=int(row.used), free=int(row.free))
+        for row in connection.execute(query)
+    }
+    # A device whose deployables have gone has none.
+    return {id_: found.get(id_, Usage(0, 0, 0)) for id_ in ids}
+
+
+def list_handles(
+    connection: sa.Connection, deployable_id: int, page: Page = EVERYTHING
+) -> list[ListedHandle]:
+    """Return the attach handles of a deployable."""
+    own = [_handles.c.deployable_id == deployable_id]
+    query = paged(connection, _LISTED.where(*own), [], page, HANDLE_SORT)
+    return [_listed(row) for row in connection.execute(query)]
+
+
+def _listed(row: sa.Row[Any]) -> ListedHandle:
+    return ListedHandle(
+        uuid=row.uuid,
+        type=row.attach_type,
+        info=json.loads(row.attach_info),
+        state=_state(row),
+        state_reason=row.condition_reason,
+        accelerator_request_uuid=row.arq_uuid,
+        project_id=row.project_id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _state(row: sa.Row[Any]) -> HandleState:
+    if row.arq_uuid is not None:
+        deleting = row.arq_state == ArqState.DELETING
+        return HandleState.CLEANING if deleting else HandleState.USED
+    return {
+        HandleCondition.READY: HandleState.FREE,
+        HandleCondition.QUARANTINED: HandleState.QUARANTINED,
+        HandleCondition.VANISHED: HandleState.VANISHED,
+    }[HandleCondition(row.condition)]
