@@ -26,8 +26,8 @@ class DeployableFields(Declaration):
     """A deployable on the wire."""
 
     uuid = Field(wtypes.UuidType(), "The deployable's uuid.")
-    parent_id = Field(int, "Always null: deployables are not nested.", nullable=True)
-    root_id = Field(int, "Always null, as well.", nullable=True)
+    parent_id = Field(int, "Always null: deployables are not nested.", nullable=True, until=V2_4)
+    root_id = Field(int, "Always null, as well.", nullable=True, until=V2_4)
     name = Field(wtypes.text, "The name, which is its resource provider's.")
     num_accelerators = Field(int, "How many its resource provider's inventory has.")
     device_id = Field(int, "The internal number of its device.", until=V2_4)
