@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
-from cyborg.db.paging import Sorting, changed_at, paged
+from cyborg.db.paging import Sorting, changed_at, paged, refers
 from cyborg.db.tables import attributes, deployables
 from cyborg.domain.errors import (
     AttributeExists,
@@ -48,10 +48,11 @@ def list_attributes(
     wanted = {
         attributes.c.uuid: uuid,
         attributes.c.deployable_id: deployable_id,
-        deployables.c.uuid: deployable_uuid,
         attributes.c.key: key,
     }
     filters = [column == value for column, value in wanted.items() if value is not None]
+    if deployable_uuid is not None:
+        filters.append(refers(attributes.c.deployable_id, deployables, uuid=deployable_uuid))
     query = paged(connection, _ATTRIBUTE, filters, page, ATTRIBUTE_SORT)
     return [_attribute(row) for row in connection.execute(query)]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cyborg.db.paging import Sorting, changed_at, paged
+from cyborg.db.paging import Sorting, changed_at, paged, refers
 from cyborg.db.statements import next_generation
 from cyborg.db.tables import attributes, deployables, devices, hosts
 from cyborg.db.usage import usage_of
@@ -69,9 +69,10 @@ def list_devices(
         devices.c.vendor: vendor,
         devices.c.model: model,
         devices.c.status: status,
-        hosts.c.name: hostname,
     }
     filters = [column == value for column, value in wanted.items() if value is not None]
+    if hostname is not None:
+        filters.append(refers(devices.c.host_id, hosts, name=hostname))
     query = paged(connection, _DEVICE, filters, page, DEVICE_SORT)
     rows = connection.execute(query).all()
     usage: Mapping[int, Usage] = {}
@@ -114,12 +115,13 @@ def list_deployables(
     """
     wanted = {
         deployables.c.name: name,
-        devices.c.uuid: device_uuid,
         deployables.c.rp_uuid: rp_uuid,
         deployables.c.driver_name: driver_name,
         deployables.c.resource_class: resource_class,
     }
     filters = [column == value for column, value in wanted.items() if value is not None]
+    if device_uuid is not None:
+        filters.append(refers(deployables.c.device_id, devices, uuid=device_uuid))
     if uuids is not None:
         filters.append(deployables.c.uuid.in_(uuids))
     if ids is not None:
