@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from oslo_config import cfg
 from oslo_db import options as db_options
@@ -40,9 +40,8 @@ def read(
     opts.register(conf)
     if prepare is not None:
         prepare(conf)
-    complaint = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
+        with one_line():
             conf(
                 list(arguments),
                 project="cyborg",
@@ -50,17 +49,29 @@ def read(
                 version=f"{prog} {version()}",
                 default_config_files=None if config_files is None else list(config_files),
             )
+    except cfg.Error as error:
+        raise ConfigurationError(" ".join(str(error).split())) from error
+    check(conf, needs_database)
+    log.setup(conf, "cyborg")
+    return conf
+
+
+@contextlib.contextmanager
+def one_line() -> Iterator[None]:
+    """Make one line of what argparse says of wrong arguments.
+
+    :raises ConfigurationError: instead of the SystemExit that argparse raises for them.
+    """
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            yield
     except SystemExit as end:
         if end.code:
             # argparse prints its whole usage first; the last line says what is wrong.
             lines = complaint.getvalue().strip().splitlines()
             raise ConfigurationError(lines[-1] if lines else "wrong arguments") from end
         raise
-    except cfg.Error as error:
-        raise ConfigurationError(" ".join(str(error).split())) from error
-    check(conf, needs_database)
-    log.setup(conf, "cyborg")
-    return conf
 
 
 def check(conf: cfg.ConfigOpts, needs_database: bool) -> None:

@@ -1,5 +1,6 @@
 """A private Keystone."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from requests import Response
@@ -65,7 +66,7 @@ class Keystone(WsgiService):
             self._make("role", {"name": role})
         for role, implied in _IMPLIED.items():
             path = f"/roles/{self._id('role', role)}/implies/{self._id('role', implied)}"
-            self._ask("PUT", path)
+            self.ask("PUT", path)
         for user, (own, roles) in _USERS.items():
             project = self.project_id(own)
             body = {"name": user, "domain_id": "default", "default_project_id": project}
@@ -80,22 +81,22 @@ class Keystone(WsgiService):
         """Name a service's URL in the catalogue, instead of the one that may be there."""
         self.unregister(service_type)
         body = {"service": {"type": service_type, "name": name}}
-        service = self._ask("POST", "/services", body).json()["service"]["id"]
+        service = self.ask("POST", "/services", body).json()["service"]["id"]
         for interface in _INTERFACES:
             endpoint = {"service_id": service, "interface": interface, "url": url}
-            self._ask("POST", "/endpoints", {"endpoint": endpoint | {"region_id": REGION}})
+            self.ask("POST", "/endpoints", {"endpoint": endpoint | {"region_id": REGION}})
 
     def unregister(self, service_type: str) -> None:
         """Take a service out of the catalogue, if it is there."""
-        found = self._ask("GET", f"/services?type={service_type}").json()["services"]
+        found = self.ask("GET", f"/services?type={service_type}").json()["services"]
         for service in found:
-            self._ask("DELETE", f"/services/{service['id']}")
+            self.ask("DELETE", f"/services/{service['id']}")
 
     def catalogue(self) -> dict[str, str]:
         """Return the public URLs by type of service."""
         return {
             service["type"]: endpoint["url"]
-            for service in self._ask("GET", "/auth/catalog").json()["catalog"]
+            for service in self.ask("GET", "/auth/catalog").json()["catalog"]
             for endpoint in service["endpoints"]
             if endpoint["interface"] == "public"
         }
@@ -132,11 +133,16 @@ class Keystone(WsgiService):
             "project_domain_name": "Default",
         }
 
-    def _ask(self, method: str, path: str, body: Any = None) -> Response:
-        """Ask as the administrator."""
+    def ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Ask as the administrator.
+
+        :raises ServerError: the answer is an error.
+        """
         self._token = self._token or self.token(_ADMIN)
-        headers = {"X-Auth-Token": self._token}
-        return self._expected(self._request(method, self.url + path, json=body, headers=headers))
+        identity = {"X-Auth-Token": self._token, **(headers or {})}
+        return self._expected(self._request(method, self.url + path, json=body, headers=identity))
 
     def _expected(self, answer: Response) -> Response:
         if not answer.ok:
@@ -145,17 +151,17 @@ class Keystone(WsgiService):
         return answer
 
     def _make(self, kind: str, body: dict[str, Any]) -> None:
-        self._ask("POST", f"/{kind}s", {kind: body})
+        self.ask("POST", f"/{kind}s", {kind: body})
 
     def _grant(self, user: str, project: str, role: str) -> None:
         path = f"/projects/{self.project_id(project)}/users/{self.user_id(user)}"
-        self._ask("PUT", f"{path}/roles/{self._id('role', role)}")
+        self.ask("PUT", f"{path}/roles/{self._id('role', role)}")
 
     def _id(self, kind: str, name: str) -> str:
         key = kind, name
         if key not in self._ids:
             # All at once; roles, projects and users are few.
-            found = self._ask("GET", f"/{kind}s").json()[f"{kind}s"]
+            found = self.ask("GET", f"/{kind}s").json()[f"{kind}s"]
             self._ids |= {(kind, one["name"]): one["id"] for one in found}
         if key not in self._ids:
             raise ServerError(f"{self.title}: there is no {kind} {name}")

@@ -20,6 +20,8 @@ MODULES = (
     "cyborg.cmd.agent",
     "cyborg.cmd.standalone",
     "cyborg.cmd.dbsync",
+    "cyborg.cmd.manage",
+    "cyborg.cmd.bootstrap",
 )
 
 
