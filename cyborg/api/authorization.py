@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oslo_config import cfg
+from oslo_log import log
 from oslo_policy import policy
 
 from cyborg.api.context import ApiContext
@@ -18,11 +19,36 @@ from cyborg.domain.model import AcceleratorRequest
 from cyborg.policies import accelerator_requests as arq_rules
 from cyborg.policies import list_rules
 
+LOG = log.getLogger(__name__)
+
 #: No project has this id: who may read it may read any.
 _ANY_PROJECT = "*"
 
 #: What these need by default; tempest looks for the words.
 _NEED_SERVICE_TOKEN = frozenset({arq_rules.UPDATE, arq_rules.DELETE})
+
+
+#: What oslo.policy raises over a file that it cannot read or understand.
+_UNUSABLE = (OSError, ValueError, TypeError, AttributeError)
+
+
+class _Enforcer(policy.Enforcer):
+    """Goes on with the rules that it has while the file cannot be used."""
+
+    _complaint: str | None = None
+
+    def load_rules(self, force_reload: bool = False) -> None:
+        """Read the file again if it has changed."""
+        begun = bool(self.rules)
+        try:
+            super().load_rules(force_reload)
+        except _UNUSABLE as error:
+            if not begun:
+                raise
+            complaint = _reason(error)
+            if complaint != self._complaint:
+                LOG.error("policy file cannot be used, the old rules stay: %s", complaint)
+            self._complaint = complaint
 
 
 class Authorizer:
@@ -32,7 +58,7 @@ class Authorizer:
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self._enforcer = policy.Enforcer(conf)
+        self._enforcer = _Enforcer(conf)
         self._enforcer.register_defaults(list_rules())
         _load(self._enforcer, conf)
 
@@ -87,9 +113,12 @@ def _load(enforcer: policy.Enforcer, conf: cfg.ConfigOpts) -> None:
         if path:
             Path(path).read_text(encoding="utf-8")
         enforcer.load_rules()
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigurationError(f"policy file {path} cannot be used: {reason}") from error
+    except _UNUSABLE as error:
+        raise ConfigurationError(f"policy file {path} cannot be used: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def arq_target(arq: AcceleratorRequest) -> dict[str, object]:

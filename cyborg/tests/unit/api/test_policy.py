@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -273,6 +274,30 @@ def test_an_unusable_policy_file_stops_the_start(
         Authorizer(conf)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_policy_file_that_becomes_unusable_changes_nothing(
+    api: Api, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text('"cyborg:device:get_all": "role:reader"\n')
+    api.conf.set_override("policy_file", str(file), "oslo_policy")
+    changed = build(api.conf, api.database, api.conductor)
+
+    def write(content: str, seconds: int) -> None:
+        file.write_text(content)
+        later = file.stat().st_mtime + seconds
+        os.utime(file, (later, later))
+
+    assert changed.get("/v2/devices", READER).status_int == 200
+    write('"cyborg:device:get_all": "role:', 10)
+    for _ in range(3):
+        assert changed.get("/v2/devices", READER).status_int == 200
+        assert changed.get("/v2/deployables", READER).status_int == 403
+    complaints = [r for r in caplog.records if "policy file cannot be used" in r.message]
+    assert len(complaints) == 1
+    write('"cyborg:device:get_all": "role:nobody"', 20)
+    assert changed.get("/v2/devices", READER).status_int == 403
 
 
 def test_one_bind_has_one_owner(api: Api, tmp_path: Path) -> None:
