@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 CLIENT_VENV := .venv-client
 SERVICES_VENV := .venv-services
+DOCS_VENV := .venv-docs
 DATA := .standalone
 # A checkout without tags or a tarball without .git has no version to find.
 export PBR_VERSION ?= 0.1.0
@@ -39,11 +40,23 @@ check: $(VENV)/.test ## Lint and type-check.
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(VENV)/bin/codespell cyborg doc releasenotes tools README.rst
+	$(VENV)/bin/codespell api-ref cyborg doc releasenotes tools README.rst
+
+.PHONY: docs
+docs: $(DOCS_VENV)/.made ## Build the pages, the API reference and the release notes.
+	$(DOCS_VENV)/bin/sphinx-build -W --keep-going -q -d doc/build/doctrees doc/source doc/build/html
+	$(DOCS_VENV)/bin/sphinx-build -W --keep-going -q -d api-ref/build/doctrees api-ref/source api-ref/build/html
+	$(DOCS_VENV)/bin/sphinx-build -W --keep-going -q -d releasenotes/build/doctrees releasenotes/source releasenotes/build/html
+	@echo "doc/build/html, api-ref/build/html, releasenotes/build/html"
+
+.PHONY: api-ref
+api-ref: $(VENV)/.test ## Make the API reference's examples and tables again, from the code.
+	@$(VENV)/bin/python -m pytest -q cyborg/tests/functional/test_api_samples.py -k sqlite --update-samples
+	@PYTHONWARNINGS=ignore $(VENV)/bin/python tools/api_ref/generate.py
 
 .PHONY: clean
 clean: ## Remove the data, the virtual environments and what was built.
-	rm -rf $(DATA) clouds.yaml $(VENV) $(CLIENT_VENV) $(SERVICES_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(DATA) clouds.yaml $(VENV) $(CLIENT_VENV) $(SERVICES_VENV) $(DOCS_VENV) */build build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 # The marks say that an environment is complete and newer than what it was made from, so
 # that a second run needs no network.
@@ -54,6 +67,11 @@ $(VENV)/.run: requirements.txt constraints.txt setup.cfg
 
 $(VENV)/.test: $(VENV)/.run test-requirements.txt
 	@$(VENV)/bin/pip install --quiet -c constraints.txt -r test-requirements.txt
+	@touch $@
+
+$(DOCS_VENV)/.made: requirements.txt doc/requirements.txt constraints.txt setup.cfg
+	@tools/make_venv.sh $(PYTHON) $(DOCS_VENV) -r requirements.txt -r doc/requirements.txt
+	@PYTHONWARNINGS=ignore $(DOCS_VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(CLIENT_VENV)/.made: client-requirements.txt constraints.txt

@@ -19,7 +19,7 @@ TOOLS = Path(sys.executable).parent
         ["ruff", "format", "--no-cache", "--check", "."],
         ["mypy"],
         ["lint-imports", "--no-cache"],
-        ["codespell", "cyborg", "doc", "releasenotes", "tools", "README.rst"],
+        ["codespell", "api-ref", "cyborg", "doc", "releasenotes", "tools", "README.rst"],
     ],
     ids=lambda command: " ".join(command[:2]),
 )
