@@ -13,6 +13,9 @@ from cyborg.rpc.context import forget
 #: keystonemiddleware sets it only for a service token that it has validated itself.
 _SERVICE_STATUS = "HTTP_X_SERVICE_IDENTITY_STATUS"
 
+#: Left in the environ by the outermost of several scopes.
+_IN_SCOPE = "cyborg.context_scope"
+
 
 class ApiContext(oslo_context.RequestContext):
     """The caller, and whether a service asks on the caller's behalf."""
@@ -50,12 +53,16 @@ class ContextScope:
         self._application = application
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        oslo_context.RequestContext(
-            request_id=environ.get(request_id.ENV_REQUEST_ID),
-            global_request_id=environ.get(request_id.GLOBAL_REQ_ID),
-        )
+        outermost = _IN_SCOPE not in environ
+        if outermost:
+            environ[_IN_SCOPE] = True
+            oslo_context.RequestContext(
+                request_id=environ.get(request_id.ENV_REQUEST_ID),
+                global_request_id=environ.get(request_id.GLOBAL_REQ_ID),
+            )
         try:
             answer: Iterable[bytes] = self._application(environ, start_response)
             return answer
         finally:
-            forget()
+            if outermost:
+                forget()

@@ -29,6 +29,9 @@ _VERSION_KEY = f"HTTP_{microversions.HEADER.upper().replace('-', '_')}"
 #: Seconds after which a caller may try again when something was not there.
 RETRY_AFTER = "2"
 
+#: Left in the environ by whichever of several has answered: its words stay.
+_ANSWERED = "cyborg.fault_answered"
+
 _KEPT = ("Retry-After", "Allow")
 
 
@@ -41,6 +44,13 @@ class MethodNotAllowed(CyborgError):
     def __init__(self, allowed: Iterable[str]) -> None:
         self.allowed = ", ".join(sorted(allowed))
         super().__init__(f"The method is not allowed here; these are: {self.allowed}.")
+
+
+class Unauthenticated(CyborgError):
+    """Nobody has been authenticated, where somebody must be."""
+
+    code = "cyborg.unauthenticated"
+    http_status = 401
 
 
 class UnsupportedMediaType(CyborgError):
@@ -64,7 +74,8 @@ _FOREIGN = {error.http_status: error.code for error in (RequestTooLarge, Unsuppo
 class Faults:
     """Middleware: answers whatever is raised further in, and reshapes foreign errors.
 
-    The 401 of keystonemiddleware stays as it is: clients know it in that form.
+    The 401 of keystonemiddleware stays as it is: clients know it in that form. So does what
+    another one of these has answered further in.
     """
 
     def __init__(self, application: Any) -> None:
@@ -80,8 +91,11 @@ class Faults:
             LOG.exception("unexpected error method=%s path=%s", request.method, request.path)
             response = _unexpected(environ)
         else:
-            if response.status_int >= 400 and response.status_int != 401:
+            foreign = response.status_int >= 400 and _ANSWERED not in environ
+            if foreign and response.status_int != 401:
                 response = _foreign(response, environ)
+        if response.status_int >= 400:
+            environ[_ANSWERED] = True
         response.headers.update(environ.get(HEADERS_KEY, {}))
         answer: Iterable[bytes] = response(environ, start_response)
         return answer
@@ -97,6 +111,8 @@ def _expected(error: CyborgError, environ: Mapping[str, Any]) -> webob.Response:
         headers["Retry-After"] = RETRY_AFTER
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = error.allowed
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Keystone"
     return _fault(environ, error.http_status, error.code, error.detail, headers)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import threading
 from typing import Any
@@ -12,6 +11,7 @@ from cheroot.ssl.builtin import BuiltinSSLAdapter
 from oslo_config import cfg
 from oslo_log import log
 
+from cyborg.api.loopback import is_loopback
 from cyborg.domain.errors import ConfigurationError
 
 LOG = log.getLogger(__name__)
@@ -108,7 +108,7 @@ def check_exposure(conf: cfg.ConfigOpts, allow: bool) -> None:
     :param allow: the operator has said that it is meant.
     :raises ConfigurationError: it would be so.
     """
-    if conf.auth_strategy != "noauth" or _is_loopback(conf.api.host_ip):
+    if conf.auth_strategy != "noauth" or is_loopback(conf.api.host_ip):
         return
     if not allow:
         raise ConfigurationError(
@@ -116,10 +116,3 @@ def check_exposure(conf: cfg.ConfigOpts, allow: bool) -> None:
             "reaches that address would be an administrator; use 127.0.0.1 or keystone"
         )
     LOG.warning("unauthenticated api address=%s: everybody administrates", conf.api.host_ip)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

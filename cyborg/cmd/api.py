@@ -41,7 +41,7 @@ class ApiService:
         """Take the port, then make the application.
 
         :raises ConfigurationError: the port is not to be had, others could use the service
-            unauthenticated, or policy, Keystone or TLS are not configured as they must be.
+            unauthenticated, or policy, the paste file, Keystone or TLS are not as they must be.
         """
         check_exposure(conf, conf.allow_unauthenticated_remote)
         if conf.api.api_workers is not None:
@@ -51,7 +51,12 @@ class ApiService:
         self._conductor = ConductorClient(transport, lambda: conf.api.rpc_timeout)
         self._database = ReadDatabase(conf)
         try:
-            self._application = build_application(conf, self._database, self._conductor)
+            self._application = build_application(
+                conf,
+                self._database,
+                self._conductor,
+                unauthenticated_remote=conf.allow_unauthenticated_remote,
+            )
         except ConfigurationError:
             # Its threads would keep the process.
             self._server.stop(0)

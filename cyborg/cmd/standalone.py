@@ -128,6 +128,8 @@ def serve(arguments: Sequence[str]) -> int:
         needs_database=True,
         config_files=[] if only_asking else [str(_configuration_file(directory))],
     )
+    # One that lies in /etc/cyborg is for another service than this.
+    conf.set_default("api_paste_config", "", group="api")
     if conf.listen:
         conf.set_override("host_ip", conf.listen, group="api")
     if conf.port:

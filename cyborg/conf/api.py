@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
+#: Where the option says nothing else.
+PASTE_FILE = "api-paste.ini"
+
 GROUP = cfg.OptGroup("api", title="The HTTP API")
 OPTS: list[cfg.Opt] = [
     cfg.HostAddressOpt(
@@ -40,6 +43,14 @@ OPTS: list[cfg.Opt] = [
         max=600,
         mutable=True,
         help="Seconds to wait for a conductor's answer before a request is answered 503.",
+    ),
+    cfg.StrOpt(
+        "api_paste_config",
+        default=PASTE_FILE,
+        help="Paste file whose application 'main' is the pipeline that requests go through. A "
+        "name without a path is looked for beside the configuration files, then in ~/.cyborg, "
+        "~, /etc/cyborg and /etc. Where there is no such file, or the option is empty, the "
+        "pipeline is the built-in one. cyborg-standalone looks for none by default.",
     ),
     cfg.BoolOpt(
         "enable_ssl_api",

@@ -26,7 +26,7 @@ OPTS: list[cfg.Opt] = [
             (
                 "noauth",
                 "Nobody is authenticated: every request acts as an administrator. Only "
-                "on a loopback address, for a first look and for tests.",
+                "requests of this machine are served; for a first look and for tests.",
             ),
         ],
         help="How callers of the API are authenticated.",

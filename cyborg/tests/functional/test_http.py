@@ -72,7 +72,7 @@ class Service:
     def ask(
         self, method: str, path: str, body: object = None, raw: bytes | None = None, **headers: str
     ) -> webob.Response:
-        request = webob.Request.blank(path, method=method)
+        request = webob.Request.blank(path, {"REMOTE_ADDR": "127.0.0.1"}, method=method)
         if raw is None and body is not None:
             raw = json.dumps(body).encode()
         if raw is not None:

@@ -104,6 +104,19 @@ def test_it_answers_in_time_and_says_what_to_type_next(service: Standalone) -> N
     assert "Traceback" not in service.process.text()
 
 
+def test_a_paste_file_counts_only_if_it_is_named(service: Standalone) -> None:
+    data = service.folder / "data"
+    data.mkdir()
+    (data / "api-paste.ini").write_text("[app:none]\n")
+    service.start()
+    assert service.process.end(signal.SIGINT) == 0
+    path = data / "cyborg.conf"
+    path.write_text(path.read_text().replace("[api]", "[api]\napi_paste_config = api-paste.ini"))
+    service.process.start()
+    wait_for("its end", lambda: not service.process.alive())
+    assert "paste file" in service.process.text().splitlines()[-1]
+
+
 def test_a_second_start_finds_the_data(standalone: Standalone) -> None:
     standalone.api.profile("kept")
     [before] = standalone.api.get("/v2/devices")["devices"]

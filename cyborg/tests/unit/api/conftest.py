@@ -15,7 +15,7 @@ from cyborg.conf import opts
 from cyborg.db import tables
 from cyborg.db.database import Database
 from cyborg.tests.unit.api import rows
-from cyborg.tests.unit.api.harness import Api, RecordingConductor
+from cyborg.tests.unit.api.harness import Api, Believing, RecordingConductor
 
 
 @pytest.fixture
@@ -62,7 +62,9 @@ def api(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Api:
     """The application; who asks is in the headers, as keystonemiddleware leaves them."""
-    monkeypatch.setattr(app, "authenticated", lambda application, _conf: application)
+    monkeypatch.setattr(
+        app, "authenticated", lambda application, _conf, **_options: Believing(application)
+    )
     return build(conf, database, conductor)
 
 

@@ -68,7 +68,8 @@ def keystone(
 
 
 def ask(api: Api, method: str, path: str, headers: dict[str, str], body: object = None) -> Any:
-    request = webob.Request.blank(path, method=method, headers=headers)
+    environ = {"REMOTE_ADDR": "127.0.0.1"}
+    request = webob.Request.blank(path, environ, method=method, headers=headers)
     if body is not None:
         request.content_type = "application/json"
         request.body = json.dumps(body).encode()

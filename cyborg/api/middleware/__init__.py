@@ -1,0 +1,1 @@
+"""Filters by the names that the paste files of deployments give them."""
