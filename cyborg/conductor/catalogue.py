@@ -20,7 +20,12 @@ from cyborg.domain.errors import (
     InvalidInput,
 )
 from cyborg.domain.model import Attribute, DeviceProfile, DeviceStatus, ProviderJobKind
-from cyborg.domain.profiles import check_description, check_name, parse_groups
+from cyborg.domain.profiles import (
+    check_description,
+    check_name,
+    keys_without_effect,
+    parse_groups,
+)
 from cyborg.domain.providers import TRAIT_KEY, TRAIT_NAME
 
 LOG = log.getLogger(__name__)
@@ -34,7 +39,7 @@ def create_device_profile(
     description: str | None,
     uuid: str | None,
 ) -> DeviceProfile:
-    """Check and store a profile.
+    """Check and store a profile. ``accel:`` keys that are not known are stored, with a warning.
 
     :raises InvalidInput: the name or a group is not as it must be.
     :raises DeviceProfileExists: the name or the uuid is taken.
@@ -55,6 +60,7 @@ def create_device_profile(
 
     made = env.database.run(work)
     LOG.info("device profile created name=%s uuid=%s", made.name, made.uuid)
+    _warn_of_keys(made)
     return made
 
 
@@ -96,6 +102,8 @@ def update_device_profile(env: Environment, uuid: str, changes: Mapping[str, Any
 
     after = env.database.run(work)
     LOG.info("device profile changed uuid=%s fields=%s", uuid, ",".join(sorted(checked)))
+    if "groups" in checked:
+        _warn_of_keys(after)
     return after
 
 
@@ -176,3 +184,14 @@ def _mark_traits(env: Environment, connection: sa.Connection, attribute: Attribu
     if env.placement is not None and attribute.key.startswith(TRAIT_KEY):
         marked = hosts_of_providers(connection, deployable_ids=[attribute.deployable_id])
         providers.mark(env, connection, marked, ProviderJobKind.TRAITS)
+
+
+def _warn_of_keys(profile: DeviceProfile) -> None:
+    # Another service may understand them; a misspelt one is noticed nowhere else.
+    unknown = keys_without_effect(profile.groups)
+    if unknown:
+        LOG.warning(
+            "device profile with keys that mean nothing here name=%s keys=%s",
+            profile.name,
+            ",".join(unknown),
+        )

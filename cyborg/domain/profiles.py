@@ -23,7 +23,17 @@ MAX_DESCRIPTION = 16_000
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")
 _CUSTOM = re.compile(r"CUSTOM_[A-Z0-9_]{1,248}\Z")
 _AMOUNT = re.compile(r"[0-9]{1,9}\Z")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _RESOURCES, _TRAIT, _ACCEL = "resources:", "trait:", "accel:"
+
+
+#: What a group may ask to be loaded before its bind: an image of Glance, or whichever has the
+#: property of this name with this value.
+BITSTREAM_ID, FUNCTION_ID = "accel:bitstream_id", "accel:function_id"
+_LOADED = frozenset({BITSTREAM_ID, FUNCTION_ID})
+
+#: Characters of a property's value in Glance that an index finds.
+_MAX_FUNCTION_ID = 255
 
 
 def check_name(name: object) -> str:
@@ -91,7 +101,13 @@ def needs_known_classes(groups: Sequence[Mapping[str, str]]) -> bool:
 
 def needs_programming(group: Mapping[str, str]) -> bool:
     """Return whether a bind of this group must load a bitstream first."""
-    return any(key in group for key in ("accel:bitstream_id", "accel:function_id"))
+    return not _LOADED.isdisjoint(group)
+
+
+def keys_without_effect(groups: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    """Return the ``accel:`` keys that are kept and mean nothing here, each once, sorted."""
+    keys = {key for group in groups for key in group}
+    return tuple(sorted(key for key in keys - _LOADED if key.startswith(_ACCEL)))
 
 
 def _resources(group: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -117,6 +133,10 @@ def _parse_group(position: int, group: object) -> dict[str, str]:
         if stored_key in parsed:
             raise InvalidInput(f"Group {position}: '{stored_key}' is given twice.")
         parsed[stored_key] = stored_value
+    if parsed.keys() >= _LOADED:
+        raise InvalidInput(
+            f"Group {position}: '{BITSTREAM_ID}' and '{FUNCTION_ID}' exclude each other."
+        )
     return parsed
 
 
@@ -145,7 +165,23 @@ def _parse_item(position: int, key: str, value: str) -> tuple[str, str]:
             )
         return key.split(":", 1)[0] + ":" + name, value
     if key.startswith(_ACCEL) and len(key) > len(_ACCEL):
-        return key, value
+        return _parse_accel(position, key, value)
     raise InvalidInput(
         f"Group {position}: key '{key}' must begin with 'resources:', 'trait:' or 'accel:'."
     )
+
+
+def _parse_accel(position: int, key: str, value: str) -> tuple[str, str]:
+    name = key.removeprefix(_ACCEL).strip()
+    key = _ACCEL + name
+    if key == BITSTREAM_ID:
+        value = value.lower()
+        if not _UUID.match(value):
+            raise InvalidInput(f"Group {position}: the value of '{key}' must be a uuid.")
+    if key == FUNCTION_ID and not 0 < len(value) <= _MAX_FUNCTION_ID:
+        raise InvalidInput(
+            f"Group {position}: the value of '{key}' must have 1 to {_MAX_FUNCTION_ID} characters."
+        )
+    if not name:
+        raise InvalidInput(f"Group {position}: '{_ACCEL}' needs a name behind it.")
+    return key, value

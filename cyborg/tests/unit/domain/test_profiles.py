@@ -8,11 +8,14 @@ from cyborg.domain.errors import InvalidInput
 from cyborg.domain.profiles import (
     MAX_UNITS,
     check_name,
+    keys_without_effect,
     needs_known_classes,
     needs_programming,
     parse_groups,
     units,
 )
+
+UUID = "aaaaaaaa-1111-2222-3333-444444444444"
 
 
 @pytest.mark.parametrize("name", ["a", "fpga-1_X", "x" * 255])
@@ -71,6 +74,16 @@ def test_groups_are_stored_flat_as_strings_and_in_order() -> None:
         [{"trait:CUSTOM_A": "wanted"}],
         [{"trait:CUSTOM_A-B": "required"}],
         [{"accel:": "x"}],
+        [{"accel: ": "x"}],
+        [{"accel:bitstream_id": "x"}],
+        [{"accel:bitstream_id": ""}],
+        [{"accel:bitstream_id": UUID[:-1]}],
+        [{"accel:bitstream_id": UUID.replace("-", "")}],
+        [{"accel:function_id": " "}],
+        [{"accel:function_id": "x" * 256}],
+        [{"accel:bitstream_id": UUID, "accel:function_id": "x"}],
+        [{"accel: bitstream_id": UUID, "accel:function_id": "x"}],
+        [{"accel:bitstream_id": UUID, "accel: bitstream_id": UUID}],
         [{"resources:FPGA": "1", "accel:x": "é" * 10_001}],
         [{"resource:FPGA": "1"}],
         [{"": "1"}],
@@ -101,6 +114,22 @@ def test_only_several_classes_depend_on_what_the_cloud_has() -> None:
     assert not needs_known_classes([{"resources:CUSTOM_X": "1"}])
     assert not needs_known_classes([{"resources:FPGA": "1", "resources:PGPU": "1"}])
     assert needs_known_classes([{"resources:FPGA": "1", "resources:CUSTOM_X": "1"}])
+
+
+def test_what_is_loaded_is_stored_as_it_is_compared() -> None:
+    groups = parse_groups(
+        [{"accel: bitstream_id": f" {UUID.upper()} "}, {"accel:function_id": " Crypto 1 "}]
+    )
+    assert groups == ({"accel:bitstream_id": UUID}, {"accel:function_id": "Crypto 1"})
+
+
+def test_keys_that_mean_nothing_here() -> None:
+    groups = [
+        {"resources:FPGA": "1", "accel:b": "", "accel:bitstream_id": UUID},
+        {"trait:CUSTOM_A": "required", "accel:a": "x", "accel:b": "y", "accel:function_id": "f"},
+    ]
+    assert keys_without_effect(groups) == ("accel:a", "accel:b")
+    assert keys_without_effect([{"resources:FPGA": "1"}]) == ()
 
 
 def test_what_needs_programming() -> None:
