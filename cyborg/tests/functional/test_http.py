@@ -24,8 +24,7 @@ from cyborg.db.device_profiles import list_profiles
 from cyborg.db.tables import metadata
 from cyborg.domain.clock import new_uuid, provider_uuid
 from cyborg.rpc.conductor import ConductorClient
-from cyborg.rpc.transport import Caller
-from cyborg.rpc.wire import open_answer
+from cyborg.tests.functional.in_process import InProcess
 from cyborg.tests.helpers import (
     HOST,
     counted_statements,
@@ -40,22 +39,6 @@ ARQS = "/v2/accelerator_requests"
 
 #: Statements of a life: create, bind with its event, read, delete.
 BUDGET = 16
-
-
-class InProcess(Caller):
-    """Calls the endpoint as the message queue would."""
-
-    def __init__(self, endpoint: ConductorEndpoint) -> None:
-        self._endpoint = endpoint
-        self.calls: list[str] = []
-
-    def call(
-        self, method: str, *, timeout: float, server: str | None = None, **arguments: Any
-    ) -> Any:
-        self.calls.append(method)
-        sent = json.loads(json.dumps(arguments))
-        answer = getattr(self._endpoint, method)({}, **sent)
-        return open_answer(json.loads(json.dumps(answer)))
 
 
 class Service:
