@@ -70,6 +70,28 @@ def test_a_server(nova: NovaStandIn, http: requests.Session) -> None:
     assert nova.count("GET", f"/v2.1/servers/{uuid}") == 3
 
 
+def test_servers_by_name(keystone: Keystone, keystone_nova: NovaStandIn) -> None:
+    servers = {str(uuid4()): keystone.project_id(name) for name in ("demo", "other", "demo")}
+    for uuid, project in servers.items():
+        keystone_nova.servers[uuid] = StandInServer(project, host="host-1")
+    mine, foreign, down = servers
+    keystone_nova.servers[down].cell_down = True
+
+    def found(user: str, query: str = "") -> list[str]:
+        token = {"X-Auth-Token": keystone.token(user)}
+        url = f"{keystone_nova.url}/servers/detail{query}"
+        answer = requests.get(url, headers=token, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return [server["id"] for server in answer.json()["servers"]]
+
+    assert found("demo-reader") == [mine]
+    assert found("demo-reader", f"?name=^server-{mine[:8]}$") == [mine]
+    assert found("demo-reader", f"?name=server-{foreign[:8]}") == []
+    assert found("demo-reader", "?all_tenants=1") == [mine]
+    assert found("admin") == []
+    assert found("admin", "?all_tenants=1") == [mine, foreign]
+
+
 def test_a_server_whose_cell_is_down(nova: NovaStandIn, http: requests.Session) -> None:
     uuid = str(uuid4())
     nova.servers[uuid] = StandInServer(PROJECT, host="host-1", cell_down=True)

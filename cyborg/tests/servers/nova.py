@@ -16,6 +16,7 @@ from cyborg.tests.servers.stand_in import Mode, StandIn
 
 _VERSION_PATHS = ("/v2.1", "/v2.1/")
 _EVENTS_PATH = "/v2.1/os-server-external-events"
+_LIST_PATH = "/v2.1/servers/detail"
 _SERVER_PATH = re.compile(r"/v2\.1/servers/([^/]+)")
 
 __all__ = ["EventsRequest", "NovaStandIn", "StandInServer"]
@@ -95,12 +96,24 @@ class NovaStandIn(StandIn):
             self._require(request, "service", "os-server-external-events:create")
             status, answers = nova_answers.answered(body["events"], dict(self.servers))
             return status, {"events": answers}
+        if (request.method, request.path) == ("GET", _LIST_PATH):
+            self._require(request, "reader", "servers:detail")
+            return 200, self._listed(request, version)
         if (match := _SERVER_PATH.fullmatch(request.path)) and request.method == "GET":
             self._require(request, "reader", "servers:show")
             project = None if self._has(request, "admin") else request.headers["X-Project-Id"]
             server = self.servers.get(match[1])
             return 200, nova_answers.server_document(match[1], server, version, self.url, project)
         raise Fault(404, "The resource could not be found.")
+
+    def _listed(self, request: webob.Request, version: Version) -> dict[str, Any]:
+        admin = self._has(request, "admin")
+        everywhere = admin and "all_tenants" in request.GET
+        project = None if everywhere else request.headers.get("X-Project-Id")
+        query, url = dict(request.GET), self.url
+        return nova_answers.server_list(
+            dict(self.servers), query, version, url, project_id=project, admin=admin
+        )
 
     def _require(self, request: webob.Request, role: str, rule: str) -> None:
         if not (self._has(request, role) or self._has(request, "admin")):

@@ -189,6 +189,28 @@ def server_document(
     return {"server": document}
 
 
+def server_list(
+    servers: Mapping[str, StandInServer],
+    query: Mapping[str, str],
+    version: Version,
+    url: str,
+    *,
+    project_id: str | None,
+    admin: bool,
+) -> dict[str, Any]:
+    """Return the servers of a project, or of all with None, whose name the query's matches.
+
+    As with any filter, none whose cell is down.
+    """
+    wanted = re.compile(query.get("name", ""))
+    found = [
+        server_document(uuid, server, version, url, None if admin else project_id)["server"]
+        for uuid, server in servers.items()
+        if not server.cell_down and project_id in (None, server.project_id)
+    ]
+    return {"servers": [document for document in found if wanted.search(document["name"])]}
+
+
 def check_events(body: Any, version: Version) -> None:
     """Check a body of events against the schema of a microversion.
 
