@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 CLIENT_VENV := .venv-client
 SERVICES_VENV := .venv-services
+OPENSTACK_VENV := .venv-openstack
 DOCS_VENV := .venv-docs
 DATA := .standalone
 # A checkout without tags or a tarball without .git has no version to find.
@@ -23,7 +24,7 @@ tour: $(CLIENT_VENV)/.made ## Walk the main job against "make run" with the real
 	@OPENSTACK=$(CLIENT_VENV)/bin/openstack tools/tour.sh
 
 .PHONY: test
-test: $(VENV)/.test $(CLIENT_VENV)/.made $(SERVICES_VENV)/.made ## Pass the tests; "make deps" first, or some are skipped.
+test: $(VENV)/.test $(CLIENT_VENV)/.made $(SERVICES_VENV)/.made $(OPENSTACK_VENV)/.made ## Pass the tests; "make deps" first, or some are skipped.
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
 .PHONY: test-nova
@@ -56,7 +57,7 @@ api-ref: $(VENV)/.test ## Make the API reference's examples and tables again, fr
 
 .PHONY: clean
 clean: ## Remove the data, the virtual environments and what was built.
-	rm -rf $(DATA) clouds.yaml $(VENV) $(CLIENT_VENV) $(SERVICES_VENV) $(DOCS_VENV) */build build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(DATA) clouds.yaml $(VENV) $(CLIENT_VENV) $(SERVICES_VENV) $(OPENSTACK_VENV) $(DOCS_VENV) */build build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 # The marks say that an environment is complete and newer than what it was made from, so
 # that a second run needs no network.
@@ -80,4 +81,8 @@ $(CLIENT_VENV)/.made: client-requirements.txt constraints.txt
 
 $(SERVICES_VENV)/.made: services-requirements.txt services-constraints.txt
 	@CONSTRAINTS=services-constraints.txt tools/make_venv.sh $(PYTHON) $(SERVICES_VENV) -r services-requirements.txt
+	@touch $@
+
+$(OPENSTACK_VENV)/.made: openstack-requirements.txt openstack-constraints.txt
+	@CONSTRAINTS=openstack-constraints.txt tools/make_venv.sh $(PYTHON) $(OPENSTACK_VENV) -r openstack-requirements.txt
 	@touch $@

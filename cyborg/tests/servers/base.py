@@ -8,36 +8,33 @@ import signal
 import subprocess
 import sys
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, ClassVar, Self
 
 from cyborg.tests.servers import keeper, system
+from cyborg.tests.servers.installed import Installed
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
 TAIL_LINES = 40
-WITHOUT = "CYBORG_TEST_WITHOUT"
 
 
 class ServerError(RuntimeError):
     """A private server did not start or could not be ended; tells the end of its log."""
 
 
-class Server(ABC):
+class Server(Installed):
     """A server of our own on 127.0.0.1, in a folder of its own.
 
     Not safe for use by several threads at once. The server outlives the thread that started it,
     but never the process.
     """
 
-    name: ClassVar[str]  # as CYBORG_TEST_WITHOUT knows it
-    title: ClassVar[str]
     user: ClassVar[str | None]  # account to run as when the tests run as root, None for root
-    remedy: ClassVar[str] = "make deps"  # installs it
     end_signal: ClassVar[int] = signal.SIGKILL  # nothing needs saving: the folder is removed
 
     def __init__(self) -> None:
@@ -48,11 +45,6 @@ class Server(ABC):
         self._log: IO[bytes] | None = None
         self._main = 0
         self._paused = False
-
-    @classmethod
-    @abstractmethod
-    def binaries(cls) -> dict[str, str | None]:
-        """Return the path of each program that is needed, None where it cannot be found."""
 
     @abstractmethod
     def _script(self) -> str:
@@ -66,26 +58,6 @@ class Server(ABC):
         """Return when the server answers, raise any of ``not_ready`` when it does not."""
 
     not_ready: ClassVar[tuple[type[Exception], ...]] = (OSError,)
-
-    @classmethod
-    def missing(cls) -> list[str]:
-        """Return the names of the programs that cannot be found, the server itself first.
-
-        A server named in CYBORG_TEST_WITHOUT (a comma-separated list) counts as not installed.
-        """
-        hidden = cls.name in os.environ.get(WITHOUT, "").split(",")
-        return [name for name, path in cls.binaries().items() if hidden or path is None]
-
-    @classmethod
-    def binary(cls, name: str) -> str:
-        """Return the path of a program.
-
-        :raises ServerError: it is not installed.
-        """
-        path = cls.binaries()[name]
-        if path is None:
-            raise ServerError(f"{cls.title}: {name} is not installed")
-        return path
 
     @classmethod
     def _find(cls, *names: str, folders: Sequence[str]) -> dict[str, str | None]:

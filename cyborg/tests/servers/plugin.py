@@ -18,6 +18,7 @@ import pytest
 
 from cyborg.tests.servers.base import Server
 from cyborg.tests.servers.databases import DatabaseServer
+from cyborg.tests.servers.installed import CyborgClient, Installed, OpenStackClients
 from cyborg.tests.servers.keystone import Keystone
 from cyborg.tests.servers.mariadb import MariaDB
 from cyborg.tests.servers.nova import NovaStandIn
@@ -25,14 +26,22 @@ from cyborg.tests.servers.placement import Placement
 from cyborg.tests.servers.postgresql import PostgreSQL
 from cyborg.tests.servers.rabbitmq import RabbitMQ
 
-KINDS: tuple[type[Server], ...] = (MariaDB, PostgreSQL, RabbitMQ, Keystone, Placement)
+KINDS: tuple[type[Installed], ...] = (
+    MariaDB,
+    PostgreSQL,
+    RabbitMQ,
+    Keystone,
+    Placement,
+    CyborgClient,
+    OpenStackClients,
+)
 TRUE = {"1", "true", "yes"}
 
 S = TypeVar("S", bound=Server)
 
 
-def require(kind: type[Server]) -> None:
-    """Skip the running test when the server is not installed, or fail it when CI is set."""
+def require(kind: type[Installed]) -> None:
+    """Skip the running test when something is not installed, or fail it when CI is set."""
     missing = kind.missing()
     if not missing:
         return
@@ -42,7 +51,7 @@ def require(kind: type[Server]) -> None:
     pytest.skip(reason)
 
 
-def _opening(kind: type[Server]) -> str:
+def _opening(kind: type[Installed]) -> str:
     return f"no {kind.title} ("
 
 
@@ -172,7 +181,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 
 
 def missing_lines(skipped: list[pytest.TestReport]) -> list[str]:
-    """Return a line for each server that was missing, from the reports of the skipped tests."""
+    """Return a line for each thing that was missing, from the reports of the skipped tests."""
     reasons = [report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)]
     lines = []
     for kind in KINDS:

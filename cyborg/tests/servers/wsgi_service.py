@@ -1,7 +1,6 @@
 """What Keystone and Placement have in common: their virtual environment, HTTP, their requests."""
 
 import json
-import os
 import shlex
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ from requests import Response, Session
 
 from cyborg.tests.servers import serve
 from cyborg.tests.servers.base import Server
+from cyborg.tests.servers.installed import programs_in
 
 SERVICES = "CYBORG_TEST_SERVICES"
-DEFAULT = Path(__file__).resolve().parents[3] / ".venv-services"
 #: The name of our own helpers, whose requests no test wants to count.
 AGENT = "cyborg-test-helper"
 TIMEOUT_SECONDS = 30
@@ -55,9 +54,7 @@ class WsgiService(Server):
     @classmethod
     def binaries(cls) -> dict[str, str | None]:
         """Return the path of each program that is needed, None where it cannot be found."""
-        folder = Path(os.environ.get(SERVICES) or DEFAULT) / "bin"
-        paths = {name: folder / name for name in (cls.program, "python")}
-        return {name: str(path) if path.exists() else None for name, path in paths.items()}
+        return programs_in(".venv-services", SERVICES, (cls.program, "python"))
 
     @property
     @abstractmethod

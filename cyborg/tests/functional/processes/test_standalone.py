@@ -20,11 +20,10 @@ from cyborg.tests.functional.processes.harness import (
     free_port,
     wait_for,
 )
+from cyborg.tests.servers.installed import CyborgClient
+from cyborg.tests.servers.plugin import require
 
 ROOT = Path(__file__).parents[4]
-
-#: The client of "make tour"; "make test" makes it.
-CLIENT = Path(os.environ.get("CYBORG_TEST_OPENSTACK", ROOT / ".venv-client/bin/openstack"))
 
 #: Seconds in which an installed service answers.
 PROMISED = 10
@@ -78,9 +77,15 @@ def standalone(service: Standalone) -> Standalone:
     return service
 
 
+def client() -> str:
+    """Return the client of "make tour"."""
+    require(CyborgClient)
+    return CyborgClient.binary("openstack")
+
+
 def openstack(service: Standalone, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [CLIENT, "--os-cloud", "cyborg-standalone", *arguments],
+        [client(), "--os-cloud", "cyborg-standalone", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -211,7 +216,7 @@ def test_the_tour(standalone: Standalone) -> None:
         timeout=300,
         env={
             **os.environ,
-            "OPENSTACK": str(CLIENT),
+            "OPENSTACK": client(),
             "OS_CLIENT_CONFIG_FILE": str(standalone.clouds),
         },
     )
@@ -250,7 +255,7 @@ def test_the_tour_without_a_service_says_what_to_do(tmp_path: Path) -> None:
         timeout=60,
         env={
             **os.environ,
-            "OPENSTACK": str(CLIENT),
+            "OPENSTACK": client(),
             "OS_CLIENT_CONFIG_FILE": str(tmp_path / "none.yaml"),
         },
     )
