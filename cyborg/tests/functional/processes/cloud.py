@@ -152,6 +152,7 @@ def clouded(
         },
         placement={**ours, "timeout": 10},
         nova={**ours, "timeout": 3},
+        glance={**ours, "timeout": 10},
         conductor={
             "job_poll_interval": 0.2,
             "job_lease": 3,
