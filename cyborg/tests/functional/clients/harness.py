@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from cyborg.tests.servers import Keystone
 from cyborg.tests.servers.keystone import REGION
 
-PATIENCE = 200
+PATIENCE = 120
 SCRIPTS = Path(__file__).parent / "scripts"
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -57,7 +57,11 @@ def credentials(keystone: Keystone, user: str) -> dict[str, str]:
 
 
 def run(
-    program: str, *arguments: str, home: Path, environment: Mapping[str, str] | None = None
+    program: str,
+    *arguments: str,
+    home: Path,
+    environment: Mapping[str, str] | None = None,
+    patience: float = PATIENCE,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program with nothing inherited but PATH, so that nobody's settings redirect it."""
     return subprocess.run(
@@ -73,7 +77,7 @@ def run(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=patience,
         check=False,
     )
 

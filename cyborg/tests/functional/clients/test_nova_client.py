@@ -61,7 +61,6 @@ def client(
     request: pytest.FixtureRequest, cloud: Cloud, scripts: Scripts, tmp_path: Path
 ) -> Iterator[Client]:
     """Call a function of the script for a user's request."""
-    scripts.used.clear()
 
     def call(
         function: str, user: str = "demo", *, service_token: bool = True, **values: Any

@@ -25,13 +25,14 @@ BROKEN = {"update_deployable": "calls itself for ever"}
 Sdk = Callable[..., Any]
 
 
-@pytest.fixture
+@pytest.fixture(params=["2.3", "2.4"])
 def sdk(request: pytest.FixtureRequest, cloud: Cloud, scripts: Scripts) -> Iterator[Sdk]:
-    """Call a function of the script as a user."""
-    scripts.used.clear()
+    """Call a function of the script as a user, on a microversion."""
+    version = {"OS_ACCELERATOR_DEFAULT_MICROVERSION": request.param}
 
     def call(function: str, user: str = "admin", **values: Any) -> Any:
-        return scripts.call("sdk.py", function, values, credentials(cloud.keystone, user))
+        environment = credentials(cloud.keystone, user) | version
+        return scripts.call("sdk.py", function, values, environment)
 
     yield call
     assert covered_by(request.function) <= scripts.used
