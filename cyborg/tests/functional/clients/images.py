@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import webob
 from cheroot import wsgi
@@ -27,8 +27,9 @@ class ImageService:
         self.url = url
         self._images: dict[str, bytes] = {}
 
-    def add(self, data: bytes) -> str:
-        """Have a public image with these data; return its uuid."""
+    def add(self, data: bytes, *, visibility: Literal["public"]) -> str:
+        """Have an image with these data; return its uuid."""
+        assert visibility == "public"
         uuid = new_uuid()
         self._images[uuid] = data
         return uuid

@@ -46,7 +46,9 @@ def test_every_command_is_covered(client: CommandLine) -> None:
 
 def test_the_command_that_the_client_breaks(images: ImageService, client: CommandLine) -> None:
     """Should a newer client or SDK mend it, it is to be covered."""
-    done = client.try_("deployable program", PROVIDER, images.add(b"of cyborgclient"))
+    done = client.try_(
+        "deployable program", PROVIDER, images.add(b"of cyborgclient", visibility="public")
+    )
     assert done.returncode != 0
     assert "recursion" in done.stderr
 

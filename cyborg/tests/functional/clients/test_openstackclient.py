@@ -81,7 +81,9 @@ def test_deployables(client: CommandLine) -> None:
 
 @covers("deployable program")
 def test_programming(images: ImageService, client: CommandLine) -> None:
-    shown = client.json("deployable program", PROVIDER, images.add(b"of openstackclient"))
+    shown = client.json(
+        "deployable program", PROVIDER, images.add(b"of openstackclient", visibility="public")
+    )
     assert (shown["uuid"], shown["name"]) == (PROVIDER, f"{HOST}_FakeDevice")
 
 

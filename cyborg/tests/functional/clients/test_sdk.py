@@ -55,7 +55,7 @@ def test_deployables(sdk: Sdk) -> None:
 
 @covers("patch_deployable")
 def test_programming(images: ImageService, sdk: Sdk) -> None:
-    shown = sdk("program", provider=PROVIDER, image=images.add(b"of the SDK"))
+    shown = sdk("program", provider=PROVIDER, image=images.add(b"of the SDK", visibility="public"))
     assert (shown["id"], shown["name"]) == (PROVIDER, f"{HOSTS[0]}_FakeDevice")
 
 
