@@ -32,10 +32,10 @@ def client(
     request: pytest.FixtureRequest,
     cyborg_client: type[CyborgClient],
     cloud: Cloud,
-    tmp_path: Path,
+    home: Path,
 ) -> Iterator[CommandLine]:
     """The command, as the system's administrator."""
-    client = CommandLine(cyborg_client.binary("openstack"), tmp_path, cloud.keystone)
+    client = CommandLine(cyborg_client.binary("openstack"), home, cloud.keystone)
     yield client
     assert covered_by(request.function) <= client.ran
 

@@ -32,10 +32,10 @@ def client(
     request: pytest.FixtureRequest,
     openstack_clients: type[OpenStackClients],
     cloud: Cloud,
-    tmp_path: Path,
+    home: Path,
 ) -> Iterator[CommandLine]:
     """The command, as the system's administrator."""
-    client = CommandLine(openstack_clients.binary("openstack"), tmp_path, cloud.keystone)
+    client = CommandLine(openstack_clients.binary("openstack"), home, cloud.keystone)
     yield client
     assert covered_by(request.function) <= client.ran
 
