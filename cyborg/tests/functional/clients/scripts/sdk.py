@@ -37,7 +37,9 @@ class Recorded:
 
 def connected(version: str | None = None) -> Any:
     """Return the proxy, which asks for the environment's microversion or another one."""
-    options = {} if version is None else {"accelerator_default_microversion": version}
+    options: dict[str, Any] = {}
+    if version is not None:
+        options["accelerator_default_microversion"] = version
     return Recorded(openstack.connect(**options).accelerator)
 
 
