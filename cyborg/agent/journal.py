@@ -18,6 +18,7 @@ from pathlib import Path
 import cattrs
 from oslo_log import log
 
+from cyborg.agent.files import sync_directory, write_durably
 from cyborg.domain.clock import Clock
 from cyborg.domain.errors import CyborgError
 from cyborg.rpc.agent import Work
@@ -27,6 +28,7 @@ LOG = log.getLogger(__name__)
 
 VERSION = 1
 KEPT_FOR = datetime.timedelta(days=1)
+_NOT_UNDERSTOOD = (cattrs.BaseValidationError, TypeError, ValueError)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -96,7 +98,7 @@ class Journal:
             entry = from_wire(Entry, json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, RecursionError, cattrs.BaseValidationError) as error:
+        except (*_NOT_UNDERSTOOD, OSError, RecursionError) as error:
             LOG.warning("journal entry ignored file=%s reason=%s", path, _reason(error))
             return None
         if entry.version != VERSION or entry.work.job_uuid != job_uuid:
@@ -137,31 +139,11 @@ class Journal:
         temporary = path.with_suffix(".new")
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_durably(temporary, json.dumps(to_wire(entry)).encode())
+            write_durably(temporary, json.dumps(to_wire(entry)).encode())
             os.replace(temporary, path)
-            _sync(self._directory)
+            sync_directory(self._directory)
         except OSError as error:
             raise JournalError(f"The agent's journal cannot be written: {error}") from error
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    try:
-        with path.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
-
-
-def _sync(directory: Path) -> None:
-    """Make a rename durable: it is the directory's content, not the file's."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _reason(error: BaseException) -> str:

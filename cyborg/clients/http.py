@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,6 +16,12 @@ from cyborg.domain.errors import ConfigurationError, ServiceUnavailable
 
 #: Bytes of an answer; a tree of a thousand providers has a tenth of that.
 MAX_ANSWER = 8 * 1024 * 1024
+
+#: Bytes that are read at a time of what is large.
+PART = 256 * 1024
+
+#: Statuses that say that we, and not what was asked, are at fault.
+_AT_FAULT = (401, 403, 406, 413, 429)
 
 _REQUEST_ID = "X-OpenStack-Request-ID"
 
@@ -71,13 +78,14 @@ class Service:
         method: str,
         path: str,
         *,
-        version: str,
+        version: str | None = None,
         body: object = None,
         timeout: float | None = None,
     ) -> Answer:
         """Send one request and return the answer.
 
-        :param version: the microversion.
+        :param path: a path below the service's endpoint, or a whole URL.
+        :param version: the microversion, where the service has any.
         :param timeout: seconds, before the option's.
         :raises ServiceUnavailable: no connection, no token, no endpoint, no answer in time, an
             answer that is too large, or one that says that the service or our rights are at fault.
@@ -98,12 +106,51 @@ class Service:
             raise ServiceUnavailable(f"{self._title}: {_one_line(error)}") from error
         if len(response.content) > MAX_ANSWER:
             raise ServiceUnavailable(f"{self._title}: its answer is too large")
-        if response.status_code >= 500 or response.status_code in (401, 403, 406, 413, 429):
-            raise ServiceUnavailable(
-                f"{self._title}: {method} {path.partition('?')[0]} was answered "
-                f"{response.status_code} {response.reason}"
-            )
+        if response.status_code >= 500 or response.status_code in _AT_FAULT:
+            raise self._refused(method, path, response)
         return Answer(response.status_code, _json(response), response.text)
+
+    @contextmanager
+    def stream(self, path: str) -> Iterator[Iterator[bytes]]:
+        """GET something large, and return its parts as they come.
+
+        :raises ServiceUnavailable: as with :meth:`ask`, also from the parts; and for any
+            answer but 200.
+        """
+        try:
+            response = self._adapter.get(path, raise_exc=False, stream=True, headers=_request_id())
+        except exceptions.ClientException as error:
+            raise ServiceUnavailable(f"{self._title}: {_one_line(error)}") from error
+        with response:
+            if response.status_code != 200:
+                raise self._refused("GET", path, response)
+            yield self._parts(response)
+
+    def endpoint(self) -> str:
+        """Return the service's URL as the catalogue, or the option, names it.
+
+        :raises ServiceUnavailable: there is none, or Keystone cannot be asked.
+        """
+        try:
+            url = self._adapter.get_endpoint(skip_discovery=True)
+        except exceptions.ClientException as error:
+            raise ServiceUnavailable(f"{self._title}: {_one_line(error)}") from error
+        if not url:
+            raise ServiceUnavailable(f"{self._title}: it has no endpoint in the catalogue")
+        return str(url)
+
+    def _parts(self, response: Any) -> Iterator[bytes]:
+        try:
+            # What requests raises is an OSError.
+            yield from response.iter_content(PART)
+        except OSError as error:
+            raise ServiceUnavailable(f"{self._title}: {_one_line(error)}") from error
+
+    def _refused(self, method: str, path: str, response: Any) -> ServiceUnavailable:
+        return ServiceUnavailable(
+            f"{self._title}: {method} {path.partition('?')[0]} was answered "
+            f"{response.status_code} {response.reason}"
+        )
 
     def read(self, answer: Answer, reader: Callable[[Any], T]) -> T:
         """Return what ``reader`` makes of an answer's body.

@@ -34,4 +34,40 @@ OPTS: list[cfg.Opt] = [
         mutable=True,
         help="Seconds to wait for a conductor's answer before a report is made again.",
     ),
+    cfg.StrOpt(
+        "bitstream_directory",
+        help="Directory of bitstreams, for a host without Glance: each is a file whose name is "
+        "the uuid that requests give as the image's. Every project may use all of them. Not "
+        "looked at where [glance] has an auth_type.",
+    ),
+    cfg.IntOpt(
+        "bitstream_max_size",
+        default=1024,
+        min=1,
+        mutable=True,
+        help="MiB of the largest bitstream that is accepted.",
+    ),
+    cfg.IntOpt(
+        "bitstream_download_timeout",
+        default=300,
+        min=1,
+        max=86400,
+        mutable=True,
+        help="Seconds that one download of a bitstream may take.",
+    ),
+    cfg.IntOpt(
+        "bitstream_cache_size",
+        default=4096,
+        min=0,
+        mutable=True,
+        help="MiB of downloaded bitstreams that are kept on this host, below [DEFAULT] "
+        "state_path; those that were used last stay.",
+    ),
+    cfg.IntOpt(
+        "bitstream_cache_age",
+        default=7 * 86400,
+        min=0,
+        mutable=True,
+        help="Seconds after its last use for which a downloaded bitstream is kept.",
+    ),
 ]

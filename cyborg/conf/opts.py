@@ -14,13 +14,14 @@ from cyborg.conf import (
     conductor,
     default,
     fake_driver,
+    glance,
     keystoneauth,
     nova,
     placement,
     ssl,
 )
 
-_MODULES = (default, api, ssl, conductor, placement, nova, agent, fake_driver)
+_MODULES = (default, api, ssl, conductor, placement, nova, glance, agent, fake_driver)
 
 
 #: Bytes of a request's body; the largest sensible one, 64 binds, has a quarter of that.
@@ -34,11 +35,12 @@ def list_opts() -> list[tuple[cfg.OptGroup | None, list[cfg.Opt]]]:
 
 def list_sample_opts() -> list[tuple[cfg.OptGroup | None, list[cfg.Opt]]]:
     """Return the same for oslo.config's sample generator: with the password plugin's options."""
-    services = {module.GROUP: module.SERVICE_TYPE for module in (placement, nova)}
-    return [
-        (group, keystoneauth.sample_options(services[group]) if group in services else options)
-        for group, options in list_opts()
-    ]
+    services: dict[cfg.OptGroup | None, list[cfg.Opt]] = {
+        placement.GROUP: keystoneauth.sample_options(placement.SERVICE_TYPE),
+        nova.GROUP: keystoneauth.sample_options(nova.SERVICE_TYPE),
+        glance.GROUP: glance.SAMPLE_OPTS,
+    }
+    return [(group, services.get(group, options)) for group, options in list_opts()]
 
 
 def set_defaults() -> None:

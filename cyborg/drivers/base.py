@@ -12,14 +12,14 @@ Life
 
 Threads
     ``discover`` runs in one thread at a time, at every ``[DEFAULT] periodic_interval``.
-    ``prepare`` and ``release`` run in other threads: never two at once for the same device,
-    but for different devices, and beside ``discover``. Guard what they share.
+    ``prepare``, ``release`` and ``program`` run in other threads: never two at once for the
+    same device, but for different devices, and beside ``discover``. Guard what they share.
 
 Time
     A ``discover`` that takes longer than ``[agent] discovery_timeout`` counts as failed, and
-    is not called again until it returns. Nothing cuts off ``prepare`` and ``release``, but
-    a bind has failed for good after ``[DEFAULT] bind_timeout``: give every command that you
-    run a timeout of its own.
+    is not called again until it returns. Nothing cuts off the others, but a bind has failed
+    for good after ``[DEFAULT] bind_timeout`` and a programming after ``[conductor]
+    program_timeout``: give every command that you run a timeout of its own.
 
 Idempotence
     Every call may come again, after a success, a failure, or an agent that was killed in
@@ -32,6 +32,9 @@ Errors
     that users of the accelerator request see, so put no secret in it. Anything else that is
     raised counts as a failure too, and is logged with its traceback as a bug of the driver.
     After a failed ``prepare`` the agent may call either ``prepare`` or ``release``.
+
+Programming
+    A driver whose devices can be made to hold a bitstream is :class:`Programmable` too.
 """
 
 from __future__ import annotations
@@ -39,7 +42,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
 
 from oslo_config import cfg
 
@@ -77,6 +81,28 @@ class Handle:
     #: As reported: ``PCI``, ``MDEV`` or ``TEST_PCI``, and where it is.
     type: str
     info: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """What is programmed: a deployable, whether it is all of its device or a part."""
+
+    #: ``identity`` of its device, as ``discover`` reported it.
+    device: str
+    #: ``name`` of the deployable.
+    deployable: str
+    #: ``control_path`` of the device, as reported.
+    control_path: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Bitstream:
+    """An image for a region, as a file of this host, whose content was checked."""
+
+    image_uuid: str
+    path: Path
+    #: What the image's owner says of it in Glance; nothing where there is no Glance.
+    properties: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,4 +168,30 @@ class Driver(ABC):
         given to somebody else. A device that is no longer there is a success.
 
         :raises DriverError: traces may be left; nobody gets the handle until this succeeds.
+        """
+
+
+@runtime_checkable
+class Programmable(Protocol):
+    """A driver whose devices can be programmed. It is optional: a driver has it or has it not."""
+
+    def check(self, region: Region, bitstream: Bitstream) -> None:
+        """Refuse a bitstream that is not for this region, as far as that can be seen.
+
+        Called before ``program``, and touches nothing: what it refuses leaves the region as it
+        is, and in use. The image's properties and the file may say what it is for.
+
+        :raises DriverError: it is not.
+        """
+
+    def program(self, region: Region, bitstream: Bitstream) -> None:
+        """Make a region hold a bitstream; return when it does.
+
+        Called only for deployables with ``programmable``. Nobody else gets a handle of the
+        deployable meanwhile; whoever has one has asked for this. Where the hardware can tell
+        that it holds just this bitstream, that is a success at once. Report the image as
+        ``bitstream_id`` from then on where that can be told, also after a restart.
+
+        :raises DriverError: what the region holds is not known; nobody gets it until a
+            ``program`` succeeds.
         """

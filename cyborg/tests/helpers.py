@@ -13,6 +13,7 @@ from keystoneauth1.session import Session
 from keystoneauth1.token_endpoint import Token as AdminToken
 from oslo_config import cfg
 
+from cyborg.clients.glance import Glance
 from cyborg.clients.nova import Nova
 from cyborg.clients.placement import Placement
 from cyborg.conductor import catalogue, inventory
@@ -117,6 +118,12 @@ def nova_client(url: str, timeout: float = 10) -> Nova:
     """Return the client of a Nova that takes any token."""
     auth = AdminToken(url, "any")
     return Nova(Adapter(Session(auth=auth, timeout=timeout), service_type="compute"))
+
+
+def glance_client(url: str, timeout: float = 10) -> Glance:
+    """Return the client of a Glance that takes any token."""
+    auth = AdminToken(url, "any")
+    return Glance(Adapter(Session(auth=auth, timeout=timeout), service_type="image"))
 
 
 def report(env: Environment, *devices: DeviceReport, host: str = HOST) -> None:

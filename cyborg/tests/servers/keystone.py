@@ -23,6 +23,7 @@ _USERS: dict[str, tuple[str, tuple[str, ...]]] = {
     _ADMIN: ("admin", ()),  # bootstrapped
     "cyborg": ("service", ("admin", "service")),
     "nova": ("service", ("admin", "service")),
+    "glance": ("service", ("admin", "service")),
     "placement": ("service", ("admin", "service")),
     "svc-only": ("service", ("service",)),
     "demo": ("demo", ("member",)),

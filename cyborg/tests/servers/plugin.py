@@ -4,7 +4,7 @@
 are the servers, each started on first use and once in a pytest process. What one test gets for
 itself: ``mariadb_url``, ``postgresql_url`` and ``rabbit_url``, a fresh database or virtual host;
 ``empty_placement`` and ``empty_keystone_placement``, those Placements without any content; ``nova``
-and ``keystone_nova``, a stand-in.
+and ``keystone_nova``, ``glance`` and ``keystone_glance``, stand-ins.
 
 A test that asks for a server that is not installed is skipped, and the last lines of the run say
 so; with CI set to a true value it fails.
@@ -18,6 +18,7 @@ import pytest
 
 from cyborg.tests.servers.base import Server
 from cyborg.tests.servers.databases import DatabaseServer
+from cyborg.tests.servers.glance import GlanceStandIn
 from cyborg.tests.servers.installed import CyborgClient, Installed, OpenStackClients
 from cyborg.tests.servers.keystone import Keystone
 from cyborg.tests.servers.mariadb import MariaDB
@@ -167,6 +168,24 @@ def keystone_nova(keystone: Keystone) -> Iterator[NovaStandIn]:
         yield stand_in
         keystone.start()
         keystone.unregister("compute")
+
+
+@pytest.fixture
+def glance() -> Iterator[GlanceStandIn]:
+    """A stand-in for Glance to which any token is an administrator's."""
+    with GlanceStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def keystone_glance(keystone: Keystone) -> Iterator[GlanceStandIn]:
+    """A stand-in for Glance that asks ``keystone`` about tokens, and is in its catalogue."""
+    keystone.start()
+    with GlanceStandIn(keystone) as stand_in:
+        keystone.register("image", "glance", stand_in.url)
+        yield stand_in
+        keystone.start()
+        keystone.unregister("image")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

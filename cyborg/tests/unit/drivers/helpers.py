@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from oslo_config import cfg
 
 import cyborg
-from cyborg.conf import agent, default, fake_driver
+from cyborg.conf import agent, default, fake_driver, glance
 from cyborg.drivers.base import DriverEnvironment, Handle
 from cyborg.drivers.loader import NAMESPACE
 
@@ -25,7 +25,7 @@ def make_conf(**overrides: Mapping[str, Any]) -> cfg.ConfigOpts:
     """Return private options; each argument is a group of values, ``DEFAULT`` among them."""
     conf = cfg.ConfigOpts()
     conf.register_opts(default.OPTS)
-    for module in (agent, fake_driver):
+    for module in (agent, fake_driver, glance):
         # By name: a group object would share its values with all other ConfigOpts.
         conf.register_opts(module.OPTS, group=module.GROUP.name)
     conf([], project="cyborg", default_config_files=[], default_config_dirs=[])
