@@ -34,7 +34,7 @@ class AgentEndpoint:
         try:
             record = from_wire(Work, work)
             uuid.UUID(record.job_uuid)
-        except (cattrs.BaseValidationError, ValueError) as error:
+        except (cattrs.BaseValidationError, TypeError, ValueError) as error:
             LOG.warning("work not understood reason=%s", _innermost(error))
             return
         self._submit(record)

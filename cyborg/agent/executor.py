@@ -12,6 +12,10 @@ its job and kind, and asked for again it is
 
 A job may turn from prepare into release, never back. Its release takes the place of a
 prepare that is waiting, and comes after one that is running.
+
+A programming fetches its bitstream before it waits for the card, which other work may have
+meanwhile. When its turn has come it asks the conductor whether it still may: a message that was
+kept in a queue while the agent was away must not program what was given to somebody since.
 """
 
 from __future__ import annotations
@@ -25,10 +29,11 @@ from typing import Protocol
 from oslo_context import context
 from oslo_log import log
 
+from cyborg.agent import driving
 from cyborg.agent.journal import Entry, Journal, JournalError, Phase
-from cyborg.domain.errors import RemoteError, ServiceUnavailable
+from cyborg.domain.errors import CyborgError, RemoteError, ServiceUnavailable
 from cyborg.domain.model import JobKind
-from cyborg.drivers.base import Driver, DriverError, Handle
+from cyborg.drivers.base import Bitstream, Driver
 from cyborg.rpc.agent import Work
 
 LOG = log.getLogger(__name__)
@@ -36,12 +41,27 @@ LOG = log.getLogger(__name__)
 #: Seconds between attempts to tell the conductor how a job ended; it asks again anyway.
 REPORT_DELAYS = (1, 2, 4, 8, 15, 15, 15)
 
+_BUG = "The agent failed; its log says why."
+
 
 class Jobs(Protocol):
     """The part of :class:`cyborg.rpc.conductor.ConductorClient` that work needs."""
 
     def finish_job(self, uuid: str, generation: int, error: str | None) -> None:
         """Report how a job ended."""
+
+    def begin_programming(self, uuid: str) -> bool:
+        """Say that a job is about to touch its hardware; return whether it still may."""
+
+
+class Source(Protocol):
+    """The part of :class:`cyborg.agent.bitstreams.Bitstreams` that work needs."""
+
+    def fetch(self, image_uuid: str, project_id: str | None) -> Bitstream:
+        """Return a bitstream as a file, which stays until it is released."""
+
+    def release(self, bitstream: Bitstream) -> None:
+        """Let the file go."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +72,8 @@ class _Task:
     work: Work
     #: Of the message that brought it: its request id is in the log lines of its thread.
     context: context.RequestContext | None
+    #: Of a programming that has been fetched.
+    bitstream: Bitstream | None = None
 
 
 class Executor:
@@ -63,15 +85,21 @@ class Executor:
         journal: Journal,
         conductor: Jobs,
         sleep: Callable[[float], object],
+        *,
+        bitstreams: Source,
+        programmed: Callable[[], None],
     ) -> None:
         """Make an executor that has nothing to do and no thread.
 
         :param sleep: waits between two attempts at a report; may return early.
+        :param programmed: called when a device has been programmed: its report has changed.
         """
         self._drivers = drivers
         self._journal = journal
         self._conductor = conductor
         self._sleep = sleep
+        self._bitstreams = bitstreams
+        self._programmed = programmed
         # Guards all below; notified when a thread ends.
         self._changed = threading.Condition()
         self._tasks: dict[tuple[str, JobKind], _Task] = {}
@@ -110,7 +138,7 @@ class Executor:
             self._draining = True
             for queue in self._waiting.values():
                 for task in queue:
-                    del self._tasks[task.work.job_uuid, task.work.kind]
+                    self._forget(task)
                 queue.clear()
             ended = self._changed.wait_for(lambda: not self._threads, timeout)
             self._abandoned = True
@@ -139,20 +167,69 @@ class Executor:
         if work.kind is JobKind.RELEASE:
             self._supersede(work)
         task = _Task(work, context.get_current())
-        queue = self._waiting.get(work.device)
+        if work.kind is JobKind.PROGRAM:
+            self._spawn(self._fetch, task)
+        else:
+            self._queue(task)
+        self._tasks[work.job_uuid, work.kind] = task
+
+    def _queue(self, task: _Task) -> None:
+        device = task.work.device
+        queue = self._waiting.get(device)
         if queue is None:
             queue = deque()
-            self._spawn(self._serve, work.device, queue)
-            self._waiting[work.device] = queue
+            self._spawn(self._serve, device, queue)
+            self._waiting[device] = queue
         queue.append(task)
-        self._tasks[work.job_uuid, work.kind] = task
+
+    def _fetch(self, task: _Task) -> None:
+        """Get a programming's bitstream, and let it wait for its card."""
+        if task.context is not None:
+            task.context.update_store()
+        error: str | None = _BUG
+        try:
+            error = self._fetch_for(task)
+        finally:
+            self._fetched(task, error)
+
+    def _fetched(self, task: _Task, error: str | None) -> None:
+        with self._changed:
+            if error is None and not self._draining:
+                try:
+                    self._queue(task)
+                except RuntimeError:  # no thread to be had: asked again, it is done then
+                    self._forget(task)
+                    raise
+                return
+            self._forget(task)
+            if not self._draining:
+                self._spawn(self._report, task.work, error, task.context)
+
+    def _fetch_for(self, task: _Task) -> str | None:
+        """Return why there is no bitstream, None if there is."""
+        work = task.work
+        if work.image_uuid is None:
+            return "The work names no image."
+        if work.driver not in self._drivers:
+            return f"The driver {work.driver} is not enabled on this host."
+        try:
+            task.bitstream = self._bitstreams.fetch(work.image_uuid, work.project_id)
+        except CyborgError as failure:
+            LOG.warning("no bitstream %s reason=%s", driving.described(work), failure)
+            return str(failure)
+        return None
+
+    def _forget(self, task: _Task) -> None:
+        del self._tasks[task.work.job_uuid, task.work.kind]
+        if task.bitstream is not None:
+            self._bitstreams.release(task.bitstream)
 
     def _supersede(self, release: Work) -> None:
         prepare = self._tasks.get((release.job_uuid, JobKind.PREPARE))
         queue = self._waiting.get(release.device, ())
         if prepare is not None and prepare in queue:
             self._waiting[release.device].remove(prepare)
-            del self._tasks[release.job_uuid, JobKind.PREPARE]
+            self._forget(prepare)
             LOG.info("waiting prepare superseded by release job=%s", release.job_uuid)
 
     def _serve(self, device: str, queue: deque[_Task]) -> None:
@@ -171,36 +248,53 @@ class Executor:
 
     def _run(self, task: _Task) -> None:
         work = task.work
-        error: str | None = "The agent failed; its log says why."
+        error: str | None = _BUG
         if task.context is not None:
             task.context.update_store()
         try:
-            error = self._do(work)
+            error = self._do(work, task.bitstream)
         finally:
             with self._changed:
-                del self._tasks[work.job_uuid, work.kind]
+                self._forget(task)
                 # What has become a release is not waited for as a prepare.
                 if (work.job_uuid, JobKind.RELEASE) not in self._tasks:
                     self._spawn(self._report, task.work, error, task.context)
 
-    def _do(self, work: Work) -> str | None:
+    def _do(self, work: Work, bitstream: Bitstream | None) -> str | None:
         """Do it between two entries of the journal; return None, or why it failed."""
         driver = self._drivers.get(work.driver)
         if driver is None:
             return f"The driver {work.driver} is not enabled on this host."
+        if bitstream is not None and (refusal := driving.check(driver, work, bitstream)):
+            return refusal
         try:
             self._journal.start(work)
         except JournalError as failure:
             LOG.error("work refused job=%s reason=%s", work.job_uuid, failure)
             return str(failure)
-        LOG.info("work started %s", _described(work))
-        error = _drive(driver, work)
+        LOG.info("work started %s", driving.described(work))
+        if bitstream is None:
+            error = driving.prepare_or_release(driver, work)
+        else:
+            error = self._program(driver, work, bitstream)
         if error is None:
-            LOG.info("work finished %s", _described(work))
+            LOG.info("work finished %s", driving.described(work))
         try:
             self._journal.finish(work, error)
         except JournalError as failure:
             LOG.error("end of work not recorded job=%s reason=%s", work.job_uuid, failure)
+        return error
+
+    def _program(self, driver: Driver, work: Work, bitstream: Bitstream) -> str | None:
+        try:
+            may_begin = self._conductor.begin_programming(work.job_uuid)
+        except (ServiceUnavailable, RemoteError) as failure:
+            return f"The conductor could not be asked whether to program: {failure}"
+        if not may_begin:
+            return "It was too late to program."
+        error = driving.program(driver, work, bitstream)
+        if error is None:
+            self._programmed()
         return error
 
     def _report(self, work: Work, error: str | None, origin: context.RequestContext | None) -> None:
@@ -238,32 +332,3 @@ class Executor:
             with self._changed:
                 self._threads -= 1
                 self._changed.notify_all()
-
-
-def _drive(driver: Driver, work: Work) -> str | None:
-    handle = Handle(
-        uuid=work.handle_uuid,
-        device=work.device,
-        deployable=work.deployable,
-        type=work.handle_type,
-        info=work.handle_info,
-    )
-    try:
-        if work.kind is JobKind.PREPARE:
-            driver.prepare(handle, work.group)
-        else:
-            driver.release(handle)
-    except DriverError as error:
-        LOG.warning("work failed %s reason=%s", _described(work), error)
-        return str(error)
-    except Exception as error:  # a driver may raise anything
-        LOG.exception("driver has a bug %s", _described(work))
-        return f"The driver {work.driver} failed: {type(error).__name__}: {error}"[:1000]
-    return None
-
-
-def _described(work: Work) -> str:
-    return (
-        f"job={work.job_uuid} generation={work.generation} kind={work.kind} "
-        f"device={work.device} handle={work.handle_uuid}"
-    )

@@ -11,12 +11,15 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log
 
+from cyborg.agent.bitstream_cache import BitstreamCache
+from cyborg.agent.bitstreams import Bitstreams
 from cyborg.agent.endpoint import AgentEndpoint
 from cyborg.agent.executor import Executor
 from cyborg.agent.identity import provider_name
 from cyborg.agent.journal import Journal, read_boot_id
 from cyborg.agent.report import Reporter
 from cyborg.agent.scan import Scanner
+from cyborg.clients.glance import load_glance
 from cyborg.domain.clock import utcnow
 from cyborg.domain.inventory import Snapshot
 from cyborg.drivers.base import Driver, DriverEnvironment
@@ -53,18 +56,27 @@ class AgentService:
 
         May wait for a name server.
 
-        :raises ConfigurationError: a driver is unknown or cannot be loaded.
+        :raises ConfigurationError: a driver is unknown or cannot be loaded, or ``[glance]``
+            cannot be used.
         """
         host = provider_name(self._conf)
         drivers = load_drivers(DriverEnvironment(self._conf, host, time.sleep))
         self._warn_of(drivers)
         conductor = ConductorClient(self._transport, lambda: float(self._conf.agent.rpc_timeout))
-        directory = Path(self._conf.state_path) / "agent" / "journal"
-        journal = Journal(directory, utcnow, read_boot_id())
+        state = Path(self._conf.state_path) / "agent"
+        journal = Journal(state / "journal", utcnow, read_boot_id())
+        cache = BitstreamCache(state / "bitstreams", utcnow)
+        cache.remove_unfinished()
+        bitstreams = Bitstreams(self._conf, load_glance(self._conf), cache)
+        self._reporter = self._make_reporter(host, drivers, conductor, journal, bitstreams)
         self._executor = Executor(
-            {driver.name: driver for driver in drivers}, journal, conductor, self._stopping.wait
+            {driver.name: driver for driver in drivers},
+            journal,
+            conductor,
+            self._stopping.wait,
+            bitstreams=bitstreams,
+            programmed=self._reporter.wake,
         )
-        self._reporter = self._make_reporter(host, drivers, conductor, journal)
         self._server = _Server(self._transport, host, AgentEndpoint(self._executor.submit))
         conductor.connect()
         self._server.start()
@@ -109,11 +121,13 @@ class AgentService:
         drivers: Sequence[Driver],
         conductor: ConductorClient,
         journal: Journal,
+        bitstreams: Bitstreams,
     ) -> Reporter:
         scanner = Scanner(drivers)
 
         def scan() -> Snapshot:
             journal.purge()
+            bitstreams.purge()
             return scanner.scan(self._conf.agent.discovery_timeout)
 
         return Reporter(host, scan, conductor, lambda: float(self._conf.periodic_interval))

@@ -37,6 +37,7 @@ _REASONS = {
     413: "The body is too large.",
     415: "The body is not declared to be application/json.",
     423: "An accelerator request of the instance is not resolved yet.",
+    502: "The device failed half way: it is given to nobody before that is mended.",
     503: "The database or the message queue is not there now; try again.",
 }
 

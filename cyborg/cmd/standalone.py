@@ -29,6 +29,9 @@ CLOUD = "cyborg-standalone"
 
 DATA_DIRECTORY = "cyborg-standalone"
 
+#: Below it: what devices can be programmed with.
+BITSTREAMS = "bitstreams"
+
 #: Seconds that the agent and the API wait for the conductor, which hardly takes any.
 START_TIMEOUT = 10
 
@@ -56,6 +59,8 @@ port = 6666
 enabled_drivers = fake_driver
 # The name that binds must give as the host.
 resource_provider_name = {host}
+# Bitstreams for programming: files whose names are the images' uuids.
+bitstream_directory = {directory}/{bitstreams}
 
 [fake_driver]
 # How many devices, and how many attach handles each.
@@ -64,9 +69,11 @@ resource_provider_name = {host}
 # Seconds that a bind takes, and how often it fails before it works (-1: always).
 #prepare_delay = 0
 #prepare_failures = 0
-# The same of giving a device back.
+# The same of giving a device back, and of programming it.
 #release_delay = 0
 #release_failures = 0
+#program_delay = 0
+#program_failures = 0
 """
 
 _CLOUDS = """\
@@ -193,10 +200,11 @@ def _data_directory(arguments: Sequence[str]) -> Path:
 def _configuration_file(directory: Path) -> Path:
     path = directory / "cyborg.conf"
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / BITSTREAMS).mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             host = socket.gethostname()
-            path.write_text(_CONFIGURATION.format(directory=directory, host=host))
+            text = _CONFIGURATION.format(directory=directory, host=host, bitstreams=BITSTREAMS)
+            path.write_text(text)
     except OSError as error:
         raise ConfigurationError(f"cannot write {path}: {error}") from error
     return path

@@ -105,7 +105,8 @@ def bind(
     :raises AcceleratorRequestStateConflict: an ARQ is held otherwise.
     :raises ProviderNotFound: a provider is no deployable's.
     :raises WrongHost: the deployable is on another host.
-    :raises DeviceNotAvailable: the device is disabled, missing, or not programmable.
+    :raises DeviceNotAvailable: the device is disabled or missing, the deployable is being
+        programmed or holds what nobody knows, or the group asks for a programming.
     :raises NoFreeHandle: too few handles are free.
     :raises ServiceUnavailable: Nova must be asked whose the instance is, and cannot be.
     """
@@ -220,6 +221,11 @@ def _check_provider(provider: Provider, hostname: str, arq: LockedRequest) -> No
         raise DeviceNotAvailable(f"The device of {provider.deployable_name} is disabled.")
     if provider.presence is Presence.MISSING:
         raise DeviceNotAvailable(f"The device of {provider.deployable_name} is missing.")
+    if not provider.settled:
+        raise DeviceNotAvailable(
+            f"Deployable {provider.deployable_name} is being programmed, or its last programming "
+            "failed half way."
+        )
     if needs_programming(arq.group):
         raise DeviceNotAvailable(
             f"Deployable {provider.deployable_name} cannot be programmed, which the "

@@ -12,7 +12,15 @@ from typing import Any
 
 import oslo_messaging
 
-from cyborg.conductor import binding, catalogue, creating, finishing, inventory, releasing
+from cyborg.conductor import (
+    binding,
+    catalogue,
+    creating,
+    finishing,
+    inventory,
+    programming,
+    releasing,
+)
 from cyborg.conductor.environment import Environment
 from cyborg.domain.model import DeviceStatus
 from cyborg.rpc.transport import API_VERSION
@@ -115,6 +123,16 @@ class ConductorEndpoint:
     def delete_attribute(self, ctxt: object, uuid: str) -> Answer:
         """See :func:`cyborg.conductor.catalogue.delete_attribute`."""
         return self._do(catalogue.delete_attribute, uuid)
+
+    def program(
+        self, ctxt: object, deployable: str, image_uuid: str, project_id: str | None
+    ) -> Answer:
+        """See :func:`cyborg.conductor.programming.program`."""
+        return self._do(programming.program, deployable, image_uuid, project_id)
+
+    def begin_programming(self, ctxt: object, uuid: str) -> Answer:
+        """See :func:`cyborg.conductor.programming.begin`."""
+        return self._do(programming.begin, uuid)
 
     def heartbeat(self, ctxt: object, host: str, digest: str) -> Answer:
         """See :func:`cyborg.conductor.inventory.heartbeat`."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from oslo_log import log
 
-from cyborg.conductor import events, jobs, providers
+from cyborg.conductor import events, jobs, programming, providers
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.releasing import UNBOUND_VALUES
 from cyborg.db import attach_handles
@@ -25,33 +25,32 @@ from cyborg.rpc.context import working_for
 
 LOG = log.getLogger(__name__)
 
-#: Seconds until a failed attempt is followed by the next one, times the failures so far.
-BACK_OFF = 1.0
-
 #: What an agent may tell of a failure is stored no longer than this.
 _REASON_LENGTH = 2000
 
 
-End = Callable[[sa.Connection, Job, LockedRequest], EventBatch | None]
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended."""
+
+    #: None, or why it failed.
+    error: str | None
+    #: The job's time is over: there is no next attempt.
+    too_late: bool = False
+
+
+_TOO_LATE = Outcome("The device was not ready in time.", too_late=True)
 
 
 def finish(env: Environment, uuid: str, generation: int, error: str | None) -> None:
     """Take an agent's answer. One that is not about the newest attempt has no effect."""
-
-    def end(connection: sa.Connection, job: Job, arq: LockedRequest) -> EventBatch | None:
-        if error is None:
-            return _succeeded(env, connection, job, arq)
-        return _failed(env, connection, job, arq, error[:_REASON_LENGTH])
-
-    if not _end(env, uuid, generation, end):
+    outcome = Outcome(None if error is None else error[:_REASON_LENGTH])
+    if not _end(env, uuid, generation, outcome):
         LOG.info("late answer ignored job=%s generation=%s", uuid, generation)
 
 
 def sweep(env: Environment) -> int:
     """End what is past its deadline, send again what nobody answered; return how many."""
-
-    def too_late(connection: sa.Connection, job: Job, arq: LockedRequest) -> EventBatch | None:
-        return _bind_failed(env, connection, job, arq, "The device was not ready in time.")
 
     def claim(connection: sa.Connection) -> list[Job]:
         lease = env.conf.conductor.job_lease
@@ -61,7 +60,7 @@ def sweep(env: Environment) -> int:
         expired = job_rows.expired(connection, jobs.BATCH)
     for job in expired:
         with working_for(job.request_id, job.global_request_id):
-            _end(env, job.uuid, job.generation, too_late)
+            _end(env, job.uuid, job.generation, _TOO_LATE)
     due = env.database.run(claim)
     for job in due:
         with working_for(job.request_id, job.global_request_id):
@@ -70,17 +69,25 @@ def sweep(env: Environment) -> int:
     return len(expired) + len(due)
 
 
-def _end(env: Environment, uuid: str, generation: int, end: End) -> bool:
-    """Run ``end`` with the job and its ARQ locked; return False if they have moved on."""
+def _end(env: Environment, uuid: str, generation: int, outcome: Outcome) -> bool:
+    """Act on an outcome; return False if the job has moved on."""
 
     def work(connection: sa.Connection) -> tuple[bool, EventBatch | None]:
-        arq_id = job_rows.owner_of(connection, uuid, generation)
-        # In the order in which unbind and delete take them: no deadlock.
-        arq = None if arq_id is None else lock_request(connection, arq_id)
-        job = job_rows.lock_job(connection, uuid, generation)
-        if arq is None or job is None:
+        seen = job_rows.peek(connection, uuid, generation)
+        if seen is None:
             return False, None
-        batch = end(connection, job, arq)
+        # In the order in which unbind and delete take them: no deadlock.
+        owner = seen.accelerator_request_id
+        arq = None if owner is None else lock_request(connection, owner)
+        job = job_rows.lock_job(connection, uuid, generation)
+        if job is None:
+            return False, None
+        if job.kind is JobKind.PROGRAM:
+            programming.end(env, connection, job, outcome.error, too_late=outcome.too_late)
+            return True, None
+        if arq is None:
+            return False, None
+        batch = _end_of(env, connection, job, arq, outcome)
         if job.kind is JobKind.RELEASE or (batch and batch.status is EventStatus.FAILED):
             _mark(env, connection, arq)
         return True, batch
@@ -88,6 +95,16 @@ def _end(env: Environment, uuid: str, generation: int, end: End) -> bool:
     ended, batch = env.database.run(work)
     events.send(env, batch)
     return ended
+
+
+def _end_of(
+    env: Environment, connection: sa.Connection, job: Job, arq: LockedRequest, outcome: Outcome
+) -> EventBatch | None:
+    if outcome.error is None:
+        return _succeeded(env, connection, job, arq)
+    if outcome.too_late:
+        return _bind_failed(env, connection, job, arq, outcome.error)
+    return _failed(env, connection, job, arq, outcome.error)
 
 
 def _mark(env: Environment, connection: sa.Connection, arq: LockedRequest) -> None:
@@ -108,6 +125,7 @@ def _succeeded(
         change_state(connection, {arq.id: arq.generation}, ArqState.BOUND, now, bound_at=now)
         batch = _tell(env, connection, arq, EventStatus.COMPLETED)
     else:
+        assert job.attach_handle_id is not None
         attach_handles.free_released(connection, job.attach_handle_id, arq.id, env.clock())
         _released(env, connection, arq)
     LOG.info("job done job=%s kind=%s arq=%s host=%s", job.uuid, job.kind, arq.uuid, job.host)
@@ -129,7 +147,7 @@ def _failed(
     prepare = job.kind is JobKind.PREPARE
     allowed = conductor.prepare_attempts if prepare else conductor.release_attempts
     if job.failures + 1 < allowed:
-        seconds = BACK_OFF * (job.failures + 1)
+        seconds = jobs.BACK_OFF * (job.failures + 1)
         job_rows.postpone(connection, job.id, seconds=seconds, error=error, now=env.clock())
     elif prepare:
         return _bind_failed(env, connection, job, arq, error)
@@ -168,6 +186,7 @@ def _release_failed(
     job_rows.delete_job(connection, job.id)
     now = env.clock()
     if arq.state is ArqState.DELETING:
+        assert job.attach_handle_id is not None
         attach_handles.quarantine(connection, job.attach_handle_id, arq.id, reason, now)
         delete_requests(connection, [arq.id])
         LOG.error(

@@ -4,7 +4,8 @@ The row is written in the request's transaction and leased to this conductor, wh
 it after the commit. Should the message, the agent, the answer or this conductor be lost,
 the lease runs out, and any conductor sends it again as the next generation; answers to
 earlier ones have no effect. A prepare has a deadline; a release goes on until it has
-worked or has failed too often, since nobody else may have the device before.
+worked or has failed too often, since nobody else may have the device before. A programming
+(:mod:`cyborg.conductor.programming`) has a deadline too.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ LOG = log.getLogger(__name__)
 
 #: How many jobs one look takes at most.
 BATCH = 100
+
+#: Seconds until a failed attempt is followed by the next one, times the failures so far.
+BACK_OFF = 1.0
 
 
 def write_prepare(

@@ -52,6 +52,16 @@ OPTS: list[cfg.Opt] = [
         "~, /etc/cyborg and /etc. Where there is no such file, or the option is empty, the "
         "pipeline is the built-in one. cyborg-standalone looks for none by default.",
     ),
+    cfg.IntOpt(
+        "program_wait",
+        default=50,
+        min=0,
+        max=3600,
+        mutable=True,
+        help="Seconds for which the answer to a request that programs a deployable waits for "
+        "its end; afterwards, and with 0 at once, it is answered as it is then. Less than what "
+        "proxies before the API allow.",
+    ),
     cfg.BoolOpt(
         "enable_ssl_api",
         default=False,

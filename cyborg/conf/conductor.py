@@ -40,6 +40,23 @@ OPTS: list[cfg.Opt] = [
         help="How often releasing a device may fail before its handle is quarantined.",
     ),
     cfg.IntOpt(
+        "program_attempts",
+        default=2,
+        min=1,
+        max=100,
+        mutable=True,
+        help="How often programming a deployable may fail before it has failed for good.",
+    ),
+    cfg.IntOpt(
+        "program_timeout",
+        default=900,
+        min=1,
+        max=86400,
+        mutable=True,
+        help="Seconds that programming a deployable may take, the download and all attempts "
+        "together, before it has failed.",
+    ),
+    cfg.IntOpt(
         "provider_comparison_interval",
         default=300,
         min=1,

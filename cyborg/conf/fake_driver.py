@@ -48,5 +48,26 @@ OPTS: list[cfg.Opt] = [
         mutable=True,
         help="How often releasing a handle fails before it works; -1 for always.",
     ),
+    cfg.BoolOpt(
+        "programmable",
+        default=True,
+        mutable=True,
+        help="Whether the devices can be programmed.",
+    ),
+    cfg.FloatOpt(
+        "program_delay",
+        default=0.0,
+        min=0,
+        max=3600,
+        mutable=True,
+        help="Seconds that programming a device takes.",
+    ),
+    cfg.IntOpt(
+        "program_failures",
+        default=0,
+        min=-1,
+        mutable=True,
+        help="How often programming a device fails half way before it works; -1 for always.",
+    ),
     cfg.BoolOpt("discovery_fails", default=False, mutable=True, help="Whether every scan fails."),
 ]

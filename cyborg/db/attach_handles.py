@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from cyborg.db.database import Contention
+from cyborg.db.programming import SETTLED
 from cyborg.db.statements import case_by, next_generation
 from cyborg.db.tables import attach_handles, deployables, devices, hosts
 from cyborg.domain.model import DeviceStatus, HandleCondition, Presence
@@ -30,6 +31,8 @@ class Provider:
     driver: str
     status: DeviceStatus
     presence: Presence
+    #: Nobody programs it, and what it holds is known.
+    settled: bool
     needs_prepare: bool
     needs_release: bool
 
@@ -52,8 +55,9 @@ class TakenHandle:
 def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict[str, Provider]:
     """Return the deployables by provider uuid.
 
-    Their devices are locked for sharing until the transaction ends: disabling one waits
-    for the binds that have seen it enabled, and those after it see it disabled.
+    They and their devices are locked for sharing until the transaction ends: disabling or
+    programming one waits for the binds that have seen it as it was, and those after it see it
+    disabled or being programmed.
     """
     query = (
         sa.select(
@@ -62,6 +66,7 @@ def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict
             deployables.c.rp_uuid,
             deployables.c.needs_prepare,
             deployables.c.needs_release,
+            SETTLED.label("settled"),
             devices.c.identity,
             devices.c.driver,
             devices.c.status,
@@ -72,7 +77,7 @@ def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict
         .join(hosts)
         .where(deployables.c.rp_uuid.in_(rp_uuids))
         .order_by(deployables.c.id)
-        .with_for_update(read=True, of=devices)
+        .with_for_update(read=True, of=(deployables, devices))
     )
     return {
         row.rp_uuid: Provider(
@@ -84,6 +89,7 @@ def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict
             driver=row.driver,
             status=DeviceStatus(row.status),
             presence=Presence(row.presence),
+            settled=bool(row.settled),
             needs_prepare=row.needs_prepare,
             needs_release=row.needs_release,
         )

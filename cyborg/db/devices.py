@@ -12,7 +12,14 @@ from cyborg.db.paging import Sorting, changed_at, paged, refers
 from cyborg.db.statements import next_generation
 from cyborg.db.tables import attributes, deployables, devices, hosts
 from cyborg.db.usage import usage_of
-from cyborg.domain.model import Deployable, Device, DeviceStatus, Presence, Usage
+from cyborg.domain.model import (
+    Deployable,
+    Device,
+    DeviceStatus,
+    Presence,
+    ProgrammingState,
+    Usage,
+)
 from cyborg.domain.paging import EVERYTHING, Page
 
 _DEVICE = sa.select(devices, hosts.c.name.label("hostname")).join_from(devices, hosts)
@@ -144,6 +151,15 @@ def list_deployables(
     return [_deployable(row, parts[row.id], usage.get(row.id)) for row in rows]
 
 
+def type_of_device(connection: sa.Connection, deployable_uuid: str) -> str | None:
+    """Return the type of a deployable's device, None if there is no such deployable."""
+    return connection.scalar(
+        sa.select(devices.c.type)
+        .join_from(deployables, devices)
+        .where(deployables.c.uuid == deployable_uuid)
+    )
+
+
 def resource_classes(connection: sa.Connection) -> set[str]:
     """Return every resource class that a deployable of this cloud has."""
     return set(connection.scalars(sa.select(deployables.c.resource_class).distinct()))
@@ -181,6 +197,10 @@ def _deployable(
         rp_uuid=row.rp_uuid,
         driver_name=row.driver_name,
         bitstream_id=row.bitstream_id,
+        programmable=row.programmable,
+        programming_state=ProgrammingState(row.programming_state),
+        programming_reason=row.programming_reason,
+        content_unknown=row.content_unknown,
         attributes=tuple(pairs),
         created_at=row.created_at,
         updated_at=row.updated_at,

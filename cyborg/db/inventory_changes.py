@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cyborg.db.database import Contention
+from cyborg.db.programming import SETTLED
 from cyborg.db.statements import next_generation
 from cyborg.db.tables import attach_handles, attributes, control_paths, deployables, devices
 from cyborg.domain.clock import NewUuid, provider_uuid
@@ -26,8 +27,8 @@ def apply(
 ) -> dict[ProviderJobKind, set[str]]:
     """Write a difference.
 
-    Handles and devices are removed on the condition that nobody owns them; if a bind was
-    faster, the whole transaction is given up.
+    Handles and devices are removed on the condition that nobody owns them and nothing is
+    unsettled; if a bind or a programming was faster, the whole transaction is given up.
 
     :returns: the providers (by uuid) that Placement must hear of, by what of them.
     :raises Contention: as said.
@@ -44,6 +45,13 @@ def apply(
         _insert_device(connection, host_id, device, new_uuid, now)
     for deployable_id, part in difference.changed_deployables:
         _update(connection, deployables, deployable_id, now, **_deployable_values(part))
+        if part.bitstream_id is not None:
+            # On condition: a programming that has begun meanwhile knows better.
+            connection.execute(
+                deployables.update()
+                .where(deployables.c.id == deployable_id, SETTLED)
+                .values(bitstream_id=part.bitstream_id)
+            )
         _write_attributes(connection, deployable_id, part, new_uuid, now)
     for device_id, part in difference.new_deployables:
         _insert_deployable(connection, device_id, part, new_uuid, now)
@@ -104,13 +112,13 @@ def _remove(connection: sa.Connection, difference: Difference) -> None:
         )
         if connection.scalar(sa.select(attach_handles.c.id).where(doomed).limit(1)) is not None:
             raise Contention
-    _delete(connection, deployables, gone)
-    _delete(connection, devices, difference.removed_devices)
-
-
-def _delete(connection: sa.Connection, table: sa.Table, ids: Collection[int]) -> None:
-    if ids:
-        connection.execute(table.delete().where(table.c.id.in_(ids)))
+    if gone:
+        settled = deployables.delete().where(deployables.c.id.in_(gone), SETTLED)
+        if connection.execute(settled).rowcount != len(set(gone)):
+            raise Contention
+    if difference.removed_devices:
+        of_ids = devices.c.id.in_(difference.removed_devices)
+        connection.execute(devices.delete().where(of_ids))
 
 
 def _update(
@@ -181,6 +189,7 @@ def _insert_deployable(
         "uuid": uuid,
         "rp_uuid": uuid,
         "device_id": device_id,
+        "bitstream_id": part.bitstream_id,
         "created_at": now,
         **_deployable_values(part),
     }
@@ -278,4 +287,5 @@ def _deployable_values(part: DeployableReport) -> dict[str, Any]:
         "driver_name": part.driver_name,
         "needs_prepare": part.needs_prepare,
         "needs_release": part.needs_release,
+        "programmable": part.programmable,
     }

@@ -101,25 +101,24 @@ def jobs_of(connection: sa.Connection, request_ids: Collection[int]) -> list[Job
     return [_job(row) for row in connection.execute(query.order_by(jobs.c.id))]
 
 
-def owner_of(connection: sa.Connection, uuid: str, generation: int) -> int | None:
-    """Return the id of the ARQ that a job is about, None if this generation is not its newest.
+def peek(connection: sa.Connection, uuid: str, generation: int | None = None) -> Job | None:
+    """Return a job, None if it is gone or this generation is not its newest.
 
-    Locks nothing: whoever changes both locks the ARQ first, then the job.
+    Locks nothing: whoever changes an ARQ and its job locks the ARQ first, then the job.
     """
-    return connection.scalar(
-        sa.select(jobs.c.accelerator_request_id).where(
-            jobs.c.uuid == uuid, jobs.c.generation == generation
-        )
-    )
+    query = sa.select(jobs).where(jobs.c.uuid == uuid)
+    if generation is not None:
+        query = query.where(jobs.c.generation == generation)
+    row = connection.execute(query).first()
+    return None if row is None else _job(row)
 
 
-def lock_job(connection: sa.Connection, uuid: str, generation: int) -> Job | None:
-    """Lock a job if this generation is still its newest; else return None."""
-    row = connection.execute(
-        sa.select(jobs)
-        .where(jobs.c.uuid == uuid, jobs.c.generation == generation)
-        .with_for_update()
-    ).first()
+def lock_job(connection: sa.Connection, uuid: str, generation: int | None = None) -> Job | None:
+    """Lock a job if it is there and this generation, if one is given, is still its newest."""
+    query = sa.select(jobs).where(jobs.c.uuid == uuid).with_for_update()
+    if generation is not None:
+        query = query.where(jobs.c.generation == generation)
+    row = connection.execute(query).first()
     return None if row is None else _job(row)
 
 

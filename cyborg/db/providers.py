@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
+from cyborg.db.programming import SETTLED
 from cyborg.db.tables import (
     accelerator_requests,
     attach_handles,
@@ -61,6 +62,7 @@ _PROVIDER = (
         devices.c.status,
         devices.c.presence,
         hosts.c.name.label("host"),
+        SETTLED.label("settled"),
         _UNAVAILABLE.label("unavailable"),
     )
     .join_from(deployables, devices)
@@ -89,7 +91,9 @@ def recorded_providers(
             resource_class=row.resource_class,
             total=row.num_accelerators,
             unavailable=row.unavailable,
-            offered=row.status == DeviceStatus.ENABLED and row.presence != Presence.MISSING,
+            offered=row.status == DeviceStatus.ENABLED
+            and row.presence != Presence.MISSING
+            and bool(row.settled),
             traits=frozenset(traits[row.id]),
         )
         for row in rows

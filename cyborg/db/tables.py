@@ -131,6 +131,24 @@ deployables = Table(
     Column("rp_uuid", _UUID, nullable=False, unique=True),
     Column("driver_name", _NAME, nullable=False),
     Column("bitstream_id", _UUID),
+    Column(
+        "programmable",
+        sa.Boolean(create_constraint=False),
+        nullable=False,
+        server_default=sa.false(),
+    ),
+    Column("programming_state", _STATE, nullable=False, server_default="none"),
+    Column("programming_reason", sa.Text),
+    # The newest programming: who waits for its end knows which one has ended.
+    Column("programming_job", _UUID),
+    # Set before the device is touched, cleared by success alone. A region that was half
+    # written, or may have been, is not given to anybody.
+    Column(
+        "content_unknown",
+        sa.Boolean(create_constraint=False),
+        nullable=False,
+        server_default=sa.false(),
+    ),
     Column("needs_prepare", sa.Boolean(create_constraint=False), nullable=False),
     Column("needs_release", sa.Boolean(create_constraint=False), nullable=False),
     # Placement's, when the provider was last found to be as it should.
@@ -265,7 +283,8 @@ jobs = Table(
     _id(),
     _uuid(),
     Column("kind", _STATE, nullable=False),
-    # At most one live job about the same thing: "arq/<uuid>", "inventory/<provider>".
+    # At most one live job about the same thing: "arq/<uuid>", "deployable/<uuid>",
+    # "inventory/<provider>".
     Column("subject", sa.String(300), nullable=False, unique=True),
     Column("host", _NAME, nullable=False),
     Column(

@@ -11,7 +11,7 @@ quarantined, is it removed. Devices of a driver whose scan failed count as seen 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport, Snapshot
 from cyborg.domain.model import HandleCondition, Presence
@@ -41,6 +41,10 @@ class RecordedDeployable:
     #: As it was last reported, without handles (they are in ``handles``).
     report: DeployableReport
     handles: tuple[RecordedHandle, ...]
+    #: It is being programmed, or what it holds is not known: the row must stay, since one
+    #: that was forgotten would come back clean to everybody; and what it holds is not the
+    #: report's to say.
+    unsettled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +109,11 @@ def _present(device: RecordedDevice, seen: DeviceReport, result: Difference) -> 
         if part is None:
             _deployable_gone(recorded, result)
             continue
-        if recorded.report != _bare_deployable(part):
+        if recorded.report != _comparable(part, recorded):
             result.changed_deployables.append((recorded.id, part))
+        if recorded.unsettled and part.bitstream_id != recorded.report.bitstream_id:
+            # To be heard again, when its word counts.
+            result.settled = False
         _handles(recorded, {handle.key: handle for handle in part.handles}, result)
     result.new_deployables.extend((device.id, part) for part in parts.values())
 
@@ -117,17 +124,22 @@ def _absent(device: RecordedDevice, result: Difference) -> None:
     if absences < ABSENCES_UNTIL_MISSING:
         result.absent_devices.append((device.id, Presence.SUSPECT, absences))
         return
-    if not any(handle.kept for part in device.deployables for handle in part.handles):
+    if not any(_kept(part) for part in device.deployables):
         result.removed_devices.append(device.id)
     elif device.presence is not Presence.MISSING:
         result.absent_devices.append((device.id, Presence.MISSING, absences))
 
 
 def _deployable_gone(part: RecordedDeployable, result: Difference) -> None:
-    if any(handle.kept for handle in part.handles):
+    if _kept(part):
+        result.settled = False
         _handles(part, {}, result)
     else:
         result.removed_deployables.append(part.id)
+
+
+def _kept(part: RecordedDeployable) -> bool:
+    return part.unsettled or any(handle.kept for handle in part.handles)
 
 
 def _handles(
@@ -156,6 +168,8 @@ def _bare_device(report: DeviceReport) -> DeviceReport:
     return DeviceReport(**{**values, "deployables": ()})
 
 
-def _bare_deployable(report: DeployableReport) -> DeployableReport:
-    values = {name: getattr(report, name) for name in report.__slots__}
-    return DeployableReport(**{**values, "handles": ()})
+def _comparable(report: DeployableReport, recorded: RecordedDeployable) -> DeployableReport:
+    """Return a report in the form of what is recorded: without what says nothing."""
+    if report.bitstream_id is None or recorded.unsettled:
+        report = replace(report, bitstream_id=recorded.report.bitstream_id)
+    return replace(report, handles=())

@@ -83,6 +83,43 @@ class DeviceProfileInUse(Conflict):
     code = "cyborg.device_profile.in_use"
 
 
+class DeployableInUse(Conflict):
+    """An accelerator request of another project holds a handle of the deployable."""
+
+    code = "cyborg.deployable.in_use"
+
+
+class DeployableBusy(Conflict):
+    """Work is under way on the deployable; when it has ended, it may be tried again."""
+
+    code = "cyborg.deployable.busy"
+
+
+class NotProgrammable(Conflict):
+    """The deployable's driver, or what it drives, cannot be programmed."""
+
+    code = "cyborg.deployable.not_programmable"
+
+
+class DeployableMissing(Conflict):
+    """The deployable's device is missing."""
+
+    code = "cyborg.deployable.missing"
+
+
+class NotProgrammed(Conflict):
+    """A programming failed before it touched the device, which is as it was."""
+
+    code = "cyborg.deployable.not_programmed"
+
+
+class ProgrammingFailed(CyborgError):
+    """A programming failed half way: what the deployable holds is not known."""
+
+    code = "cyborg.deployable.programming_failed"
+    http_status = 502
+
+
 class AttributeExists(Conflict):
     code = "cyborg.attribute.exists"
 
@@ -102,7 +139,7 @@ class WrongHost(Conflict):
 
 
 class DeviceNotAvailable(Conflict):
-    """The device is disabled, missing, or cannot do what the group asks for."""
+    """The device is disabled, missing, being programmed, or cannot do what the group asks for."""
 
     code = "cyborg.arq.device_not_available"
 

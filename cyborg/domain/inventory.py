@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -53,6 +53,10 @@ class DeployableReport:
     needs_prepare: bool = False
     #: The driver's ``release`` must run before a used handle is free again.
     needs_release: bool = False
+    #: The driver's ``program`` can be called for it.
+    programmable: bool = False
+    #: The image that it was programmed with, where the driver can tell. None says nothing.
+    bitstream_id: str | None = None
 
     def attributes(self) -> tuple[tuple[str, str], ...]:
         """Return the attributes that clients see: ``traitN`` for each trait, and ``rc``."""
@@ -149,11 +153,12 @@ def _text(limit: int, minimum: int = 1) -> dict[str, Any]:
     return {"type": "string", "minLength": minimum, "maxLength": limit}
 
 
-def _object(properties: Mapping[str, Any], required: list[str] | None = None) -> dict[str, Any]:
+def _object(properties: Mapping[str, Any], optional: Collection[str] = ()) -> dict[str, Any]:
+    """Return the schema of an object. What agents of the release before lack is optional."""
     return {
         "type": "object",
         "properties": dict(properties),
-        "required": list(properties) if required is None else required,
+        "required": [name for name in properties if name not in optional],
         "additionalProperties": False,
     }
 
@@ -162,6 +167,7 @@ def _facts(limit: int) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": _text(limit, 0), "maxProperties": 64}
 
 
+_UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _HANDLE = _object({"type": {"enum": ["PCI", "MDEV", "TEST_PCI"]}, "info": _facts(255)})
 _DEPLOYABLE = _object(
     {
@@ -177,7 +183,10 @@ _DEPLOYABLE = _object(
         "handles": {"type": "array", "maxItems": 4096, "items": _HANDLE},
         "needs_prepare": {"type": "boolean"},
         "needs_release": {"type": "boolean"},
-    }
+        "programmable": {"type": "boolean"},
+        "bitstream_id": {"type": ["string", "null"], "pattern": _UUID, "maxLength": 36},
+    },
+    optional=("programmable", "bitstream_id"),
 )
 _DEVICE = _object(
     {

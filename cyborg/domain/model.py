@@ -44,6 +44,18 @@ class JobKind(enum.StrEnum):
 
     PREPARE = "prepare"
     RELEASE = "release"
+    PROGRAM = "program"
+
+
+class ProgrammingState(enum.StrEnum):
+    """How the newest programming of a deployable stands."""
+
+    #: It was never programmed by us.
+    NONE = "none"
+    #: Begun and not ended: no bind takes a handle meanwhile.
+    PROGRAMMING = "programming"
+    PROGRAMMED = "programmed"
+    FAILED = "failed"
 
 
 class ProviderJobKind(enum.StrEnum):
@@ -111,7 +123,15 @@ class Deployable:
     resource_class: str
     rp_uuid: str
     driver_name: str
+    #: The image that it holds, where that is known.
     bitstream_id: str | None
+    #: Its driver can program it.
+    programmable: bool
+    programming_state: ProgrammingState
+    #: In plain words, why the newest programming failed.
+    programming_reason: str | None
+    #: A programming has begun to write it, and none has succeeded since: nobody gets it.
+    content_unknown: bool
     #: ``(key, value)`` in the order they were reported: traits, then the class.
     attributes: tuple[tuple[str, str], ...]
     created_at: datetime.datetime
@@ -214,8 +234,9 @@ class Job:
     uuid: str
     kind: JobKind
     host: str
-    accelerator_request_id: int
-    attach_handle_id: int
+    #: Of preparations and releases.
+    accelerator_request_id: int | None
+    attach_handle_id: int | None
     payload: Mapping[str, object]
     generation: int
     failures: int

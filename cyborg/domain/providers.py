@@ -32,7 +32,8 @@ class RecordedProvider:
     #: Handles that cannot be given out, though no allocation says so: being cleaned,
     #: quarantined, bound without Nova, or left over.
     unavailable: int
-    #: False while the device is disabled or missing.
+    #: False while the device is disabled or missing, the deployable is being programmed, or
+    #: what it holds is not known.
     offered: bool
     #: Values of all attributes that name a trait.
     traits: frozenset[str]

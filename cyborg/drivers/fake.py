@@ -6,22 +6,35 @@ how many devices and handles there are, how long work takes, and how often it fa
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from oslo_config import cfg
 
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport
 from cyborg.domain.model import JobKind
-from cyborg.drivers.base import Discovery, Driver, DriverEnvironment, DriverError, Handle
+from cyborg.drivers.base import (
+    Bitstream,
+    Discovery,
+    Driver,
+    DriverEnvironment,
+    DriverError,
+    Handle,
+    Region,
+)
+from cyborg.drivers.fake_contents import FakeContent, FakeContents
 
 _FIRST_BUS = 0x0C
 _BUSES = 256
 _FUNCTIONS = 8
 _FUNCTIONS_ON_A_BUS = 32 * _FUNCTIONS
+_VENDOR = "0xABCD"
+_STATE = "fake_driver.json"
 
 
 class FakeDriver(Driver):
@@ -32,6 +45,8 @@ class FakeDriver(Driver):
     def __init__(self, environment: DriverEnvironment) -> None:
         super().__init__(environment)
         self._lock = threading.Lock()
+        # What the hardware would keep.
+        self._contents = FakeContents(Path(environment.conf.state_path) / "agent" / _STATE)
         # A real driver would ask the hardware: a restart forgets both.
         self._prepared: set[str] = set()
         self._calls: Counter[tuple[JobKind, str]] = Counter()
@@ -60,7 +75,7 @@ class FakeDriver(Driver):
             if handle.uuid in self._prepared:
                 return
         options = self._options
-        self._work(JobKind.PREPARE, handle, options.prepare_delay, options.prepare_failures)
+        self._work(JobKind.PREPARE, handle.uuid, options.prepare_delay, options.prepare_failures)
         with self._lock:
             self._prepared.add(handle.uuid)
 
@@ -70,16 +85,42 @@ class FakeDriver(Driver):
         What was never prepared is cleaned as well, since an instance may have had it.
         """
         options = self._options
-        self._work(JobKind.RELEASE, handle, options.release_delay, options.release_failures)
+        self._work(JobKind.RELEASE, handle.uuid, options.release_delay, options.release_failures)
         with self._lock:
             self._prepared.discard(handle.uuid)
 
-    def _work(self, kind: JobKind, handle: Handle, delay: float, failures: int) -> None:
+    def check(self, region: Region, bitstream: Bitstream) -> None:
+        """Refuse what its owner says is for another vendor's devices.
+
+        :raises DriverError: so it is, or it cannot be read.
+        """
+        vendor = bitstream.properties.get("vendor", _VENDOR)
+        if vendor != _VENDOR:
+            raise DriverError(f"the image is for devices of vendor {vendor}, not of {_VENDOR}")
+        _digest_of(bitstream)
+
+    def program(self, region: Region, bitstream: Bitstream) -> None:
+        """Take ``program_delay`` seconds, then fail as often as ``program_failures`` says.
+
+        From the beginning the device holds nothing, and at the end the image: as real ones do.
+        """
+        digest = _digest_of(bitstream)
+        content = FakeContent(bitstream.image_uuid, digest)
+        if self._contents.get(region.deployable) == content:
+            return
+        options = self._options
+        self._contents.set(region.deployable, None)
+        self._work(
+            JobKind.PROGRAM, region.deployable, options.program_delay, options.program_failures
+        )
+        self._contents.set(region.deployable, content)
+
+    def _work(self, kind: JobKind, what: str, delay: float, failures: int) -> None:
         if delay > 0:
             self.environment.sleep(delay)
         with self._lock:
-            self._calls[kind, handle.uuid] += 1
-            call = self._calls[kind, handle.uuid]
+            self._calls[kind, what] += 1
+            call = self._calls[kind, what]
         if failures < 0 or call <= failures:
             raise DriverError(f"[fake_driver] {kind}_failures is set: failure {call}")
 
@@ -88,7 +129,7 @@ class FakeDriver(Driver):
             driver=self.name,
             identity=f"fake-{number}",
             type="FPGA",
-            vendor="0xABCD",
+            vendor=_VENDOR,
             model="Fake FPGA",
             std_board_info={"product_id": "0x0001", "controller": "Fake controller"},
             vendor_board_info={"serial": f"fake-{number}"},
@@ -99,10 +140,12 @@ class FakeDriver(Driver):
 
     def _deployable(self, number: int) -> DeployableReport:
         options = self._options
+        name = self._name(number)
+        content = self._contents.get(name)
         needs_prepare = options.prepare_delay > 0 or options.prepare_failures != 0
         slow_release = options.release_delay > 0 or options.release_failures != 0
         return DeployableReport(
-            name=self._name(number),
+            name=name,
             resource_class="FPGA",
             num_accelerators=options.handles,
             driver_name="fake",
@@ -113,6 +156,8 @@ class FakeDriver(Driver):
             ),
             needs_prepare=needs_prepare,
             needs_release=needs_prepare or slow_release,
+            programmable=options.programmable,
+            bitstream_id=None if content is None else content.image_uuid,
         )
 
     def _name(self, number: int) -> str:
@@ -136,3 +181,11 @@ class FakeDriver(Driver):
             "device": f"{slot:x}",
             "function": f"{function:x}",
         }
+
+
+def _digest_of(bitstream: Bitstream) -> str:
+    try:
+        with bitstream.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DriverError(f"the bitstream cannot be read: {error.strerror}") from error

@@ -12,12 +12,17 @@ DEVICE_ENABLE = "cyborg:device:enable"
 DEVICE_DISABLE = "cyborg:device:disable"
 DEPLOYABLE_GET_ALL = "cyborg:deployable:get_all"
 DEPLOYABLE_GET_ONE = "cyborg:deployable:get_one"
+DEPLOYABLE_PROGRAM = "cyborg:deployable:program"
 ATTRIBUTE_GET_ALL = "cyborg:attribute:get_all"
 ATTRIBUTE_GET_ONE = "cyborg:attribute:get_one"
 ATTRIBUTE_CREATE = "cyborg:attribute:create"
 ATTRIBUTE_DELETE = "cyborg:attribute:delete"
 
 _READ = f"{ACCELERATOR_ADMIN} or {SYSTEM_ADMIN}"
+
+
+# A SmartNIC carries everybody's traffic.
+_PROGRAM = f"{SYSTEM_ADMIN} or ({ACCELERATOR_ADMIN} and not 'NIC':%(device_type)s)"
 
 
 def _rule(
@@ -35,6 +40,14 @@ RULES = [
     _rule(DEVICE_DISABLE, SYSTEM_ADMIN, "Disable a device.", "POST", "/v2/devices/{uuid}/disable"),
     _rule(DEPLOYABLE_GET_ALL, _READ, "List deployables.", "GET", "/v2/deployables"),
     _rule(DEPLOYABLE_GET_ONE, _READ, "Show a deployable.", "GET", "/v2/deployables/{uuid}"),
+    _rule(
+        DEPLOYABLE_PROGRAM,
+        _PROGRAM,
+        "Program a deployable; %(device_type)s is its device's type. While an accelerator "
+        "request of another project holds a part of it, nobody can.",
+        "PATCH",
+        "/v2/deployables/{uuid}/program",
+    ),
     _rule(ATTRIBUTE_GET_ALL, _READ, "List attributes.", "GET", "/v2/attributes"),
     _rule(ATTRIBUTE_GET_ONE, _READ, "Show an attribute.", "GET", "/v2/attributes/{uuid}"),
     _rule(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cyborg.domain.model import JobKind
@@ -29,6 +29,12 @@ class Work:
     handle_info: Mapping[str, str]
     #: The device profile's group, so that a driver finds its ``accel:`` keys.
     group: Mapping[str, str]
+    #: What follows is of a programming only; it has no handle and no group. How the device
+    #: is addressed.
+    control_path: Mapping[str, str] = field(default_factory=dict)
+    image_uuid: str | None = None
+    #: Who must be allowed to use the image.
+    project_id: str | None = None
 
 
 class AgentClient:

@@ -135,6 +135,24 @@ class ConductorClient:
         """Delete an attribute."""
         self._call("delete_attribute", uuid=uuid)
 
+    def program(self, deployable: str, image_uuid: str, project_id: str | None) -> str:
+        """Begin to program a deployable, given by its uuid; return the uuid of the job.
+
+        Its end shows in the deployable. The same again while it goes on has no second effect.
+
+        :param project_id: who must be allowed to use the image, and nobody else may hold a
+            handle of the deployable.
+        """
+        return str(
+            self._call(
+                "program", deployable=deployable, image_uuid=image_uuid, project_id=project_id
+            )
+        )
+
+    def begin_programming(self, uuid: str) -> bool:
+        """Say, as an agent, that a job is about to touch its hardware; return if it still may."""
+        return bool(self._call("begin_programming", uuid=uuid))
+
     def heartbeat(self, host: str, digest: str) -> bool:
         """Say that a host lives; return False when its whole report is wanted."""
         return bool(self._call("heartbeat", host=host, digest=digest))

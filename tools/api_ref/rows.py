@@ -178,7 +178,8 @@ def _needed(schema: Json) -> set[str]:
     """Return the paths that a patch must have, if it does not only remove."""
     found: set[str] = set()
     for part in _lists(schema):
-        operations = [each for each in _within(part["items"]) if "op" in each["properties"]]
+        members = part.get("items", part.get("prefixItems"))
+        operations = [each for each in _within(members) if "op" in each["properties"]]
         paths = {path for each in operations for path in _constants(each["properties"]["path"])}
         if part.get("minItems", 0) == len(paths):
             found |= paths
@@ -190,7 +191,7 @@ def _needed(schema: Json) -> set[str]:
 
 def _lists(part: Any) -> Iterator[Json]:
     if isinstance(part, dict):
-        if part.get("type") == "array" and "items" in part:
+        if part.get("type") == "array" and not {"items", "prefixItems"}.isdisjoint(part):
             yield part
         else:
             for value in part.values():
@@ -214,7 +215,7 @@ def _patch(operations: list[Json], needed: set[str], fields: Json) -> list[Row]:
             path,
             "body",
             values[path],
-            fields[path[1:]]["description"],
+            values[path].get("description") or fields[path[1:]]["description"],
             required=path in needed,
             more=f"With the op {_or(ops)}.",
         )

@@ -7,15 +7,17 @@ import json
 from wsme import types as wtypes
 
 from cyborg.api import parameters
-from cyborg.api.calls import Call
+from cyborg.api.authorization import own_target
+from cyborg.api.calls import Call, Services
 from cyborg.api.fields import Declaration, Field, View, links_field, require_uuid, times
 from cyborg.api.microversions import V2_4
-from cyborg.api.operations import Answer, Listing, Operation, handler
+from cyborg.api.operations import Answer, Body, Listing, Operation, handler
 from cyborg.api.parameters import Parameter
 from cyborg.api.resource import Resource, Routes
-from cyborg.api.v2 import attach_handles
+from cyborg.api.v2 import attach_handles, program_patch
+from cyborg.api.v2.programming import Waiter
 from cyborg.api.v2.usage import usage_field, usage_of
-from cyborg.db.devices import DEPLOYABLE_SORT, list_deployables
+from cyborg.db.devices import DEPLOYABLE_SORT, list_deployables, type_of_device
 from cyborg.db.usage import HANDLE_SORT, list_handles
 from cyborg.domain.errors import DeployableNotFound
 from cyborg.domain.model import Deployable
@@ -73,8 +75,17 @@ class DeployablesController(Resource):
     routes = Routes(
         collection={"GET": "list"},
         item={"GET": "show"},
-        actions={"attach_handles": {"GET": "list_handles"}},
+        actions={
+            "attach_handles": {"GET": "list_handles"},
+            "program": {"PATCH": "program"},
+        },
+        # openstacksdk repeats the uuid.
+        action_items={"program": {"PATCH": "program"}},
     )
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._waiter = Waiter(services.database)
 
     @handler(
         Operation(
@@ -138,10 +149,37 @@ class DeployablesController(Resource):
             f"deployables/{deployable.uuid}/attach_handles",
         )
 
+    @handler(
+        Operation(
+            summary="Program a deployable",
+            action=rules.DEPLOYABLE_PROGRAM,
+            body=Body("A JSON patch that names an image.", program_patch.schema),
+            answer=Answer(DeployableFields),
+            errors=(404, 409, 502),
+        )
+    )
+    def program(self, call: Call, segment: str) -> object:
+        """Let a deployable be programmed; answer as it is at the end, or after a while."""
+        uuid = require_uuid(segment, "A deployable's identifier")
+        image = program_patch.parse(call.body())
+        with self.services.database.reader() as connection:
+            device_type = type_of_device(connection, uuid)
+        target = {**own_target(call.context), "device_type": device_type or ""}
+        call.authorizer.require_target(call.context, call.action, target)
+        if device_type is None:
+            raise _not_found(uuid)
+        job = self.services.conductor.program(uuid, image, call.context.project_id)
+        self._waiter.wait(uuid, job, self.services.conf.api.program_wait)
+        return VIEW.writer(call.version, call.base_url)(self._load(call, uuid))
+
     def _load(self, call: Call, segment: str) -> Deployable:
         uuid = require_uuid(segment, "A deployable's identifier")
         with self.services.database.reader() as connection:
             found = list_deployables(connection, uuids=[uuid], with_usage=call.version >= V2_4)
         if not found:
-            raise DeployableNotFound(f"Deployable {uuid} could not be found.")
+            raise _not_found(uuid)
         return found[0]
+
+
+def _not_found(uuid: str) -> DeployableNotFound:
+    return DeployableNotFound(f"Deployable {uuid} could not be found.")

@@ -18,8 +18,11 @@ import pytest
 import webob
 
 import cyborg
+from cyborg.conductor import finishing, programming
 from cyborg.conductor.environment import Environment
 from cyborg.domain.clock import provider_uuid
+from cyborg.domain.model import JobKind
+from cyborg.rpc.agent import Work
 from cyborg.tests.functional.test_http import Service
 from cyborg.tests.helpers import deployable, device, report
 
@@ -32,7 +35,7 @@ PROVIDERS = {host: provider_uuid(f"{host}_FakeDevice") for host in HOSTS}
 INSTANCE = "c7c8e5f1-5c2a-4b8c-9f0b-6a3a5c2d7e11"
 
 #: Refused always, and far too long.
-WITHOUT_SAMPLE = {"attributes-delete", "openapi.json-get"}
+WITHOUT_SAMPLE = {"attributes-delete", "openapi.json-get", "deployables-uuid-program-segment-patch"}
 
 
 class Reproducible:
@@ -52,6 +55,17 @@ class Reproducible:
     def new_uuid(self) -> str:
         self._made += 1
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"sample {self._step} {self._made}"))
+
+
+class Prompt:
+    """Agents that have programmed before the API looks."""
+
+    env: Environment
+
+    def start(self, host: str, work: Work) -> None:
+        if work.kind is JobKind.PROGRAM:
+            programming.begin(self.env, work.job_uuid)
+            finishing.finish(self.env, work.job_uuid, work.generation, None)
 
 
 class Conversation:
@@ -146,11 +160,15 @@ def pretty(data: object) -> str:
 def conversation(env: Environment) -> Iterator[Conversation]:
     """A service with two devices, reachable by a public name."""
     reproducible = Reproducible()
-    env = dataclasses.replace(env, clock=reproducible.clock, new_uuid=reproducible.new_uuid)
+    agents = Prompt()
+    env = dataclasses.replace(
+        env, clock=reproducible.clock, new_uuid=reproducible.new_uuid, agents=agents
+    )
+    agents.env = env
     env.conf.set_override("public_endpoint", "https://accelerator.example.org", "api")
     for host in HOSTS:
         reproducible.next_step()
-        part = deployable(f"{host}_FakeDevice", 3)
+        part = deployable(f"{host}_FakeDevice", 3, programmable=True)
         card = device(f"card of {host}", part, std_board_info={"product_id": "0xabcd"})
         report(env, card, host=host)
     service = Service(env)
@@ -167,6 +185,7 @@ def test_samples(conversation: Conversation, request: pytest.FixtureRequest) -> 
     about_accelerator_requests(conversation)
     about_ends(conversation)
     about_errors(conversation)
+    about_programming(conversation)
     if request.config.getoption("--update-samples"):
         SAMPLES.mkdir(exist_ok=True)
         for old in SAMPLES.iterdir():
@@ -231,6 +250,12 @@ def about_attributes(talk: Conversation) -> None:
     talk.ask("GET", f"/v2/attributes?deployable_uuid={of_deployable}")
     talk.ask("GET", f"/v2/attributes/{made['uuid']}")
     talk.ask("DELETE", f"/v2/attributes/{made['uuid']}")
+
+
+def about_programming(talk: Conversation) -> None:
+    image = {"image_uuid": "2b1d5a3c-8f4e-4c6d-9a7b-3e5f1c2d4b6a"}
+    patch = [{"op": "replace", "path": "/program", "value": [image]}]
+    talk.ask("PATCH", f"/v2/deployables/{PROVIDERS['compute-2']}/program", patch)
 
 
 def about_accelerator_requests(talk: Conversation) -> None:

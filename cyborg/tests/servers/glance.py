@@ -93,7 +93,7 @@ class GlanceStandIn(StandIn):
         if match := _IMAGE_PATH.fullmatch(request.path):
             return webob.Response(json_body=_document(match[1], self._image(request, match[1])))
         if match := _FILE_PATH.fullmatch(request.path):
-            return self._file(self._image(request, match[1]))
+            return self._file(request, self._image(request, match[1]))
         if match := _MEMBER_PATH.fullmatch(request.path):
             return self._member(request, *match.groups())
         raise _Fault(404, "The resource could not be found.")
@@ -113,10 +113,10 @@ class GlanceStandIn(StandIn):
             or (image.visibility == "shared" and project in image.members)
         )
 
-    def _file(self, image: StandInImage) -> webob.Response:
-        if image.status == "deactivated":
+    def _file(self, request: webob.Request, image: StandInImage) -> webob.Response:
+        if image.status == "deactivated" and not self._has(request, "admin"):
             raise _Fault(403, "The requested image has been deactivated.")
-        if image.status != "active":
+        if image.status not in ("active", "deactivated"):
             return webob.Response(status=204)
         data = image.data if image.sent is None else image.sent
         response = webob.Response(content_type="application/octet-stream")
@@ -160,7 +160,7 @@ def _document(uuid: str, image: StandInImage) -> dict[str, Any]:
         "protected": False,
         "min_disk": 0,
         "min_ram": 0,
-        "virtual_size": None,
+        "virtual_size": len(image.data) if has_data else None,
         "container_format": "bare",
         "disk_format": "raw",
         "tags": ["FPGA"],
@@ -169,6 +169,7 @@ def _document(uuid: str, image: StandInImage) -> dict[str, Any]:
         "self": f"/v2/images/{uuid}",
         "file": f"/v2/images/{uuid}/file",
         "schema": "/v2/schemas/image",
+        "stores": "file",
     }
 
 

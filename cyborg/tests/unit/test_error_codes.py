@@ -36,16 +36,27 @@ CODES = {
     "cyborg.arq.wrong_host": 409,
     "cyborg.attribute.exists": 409,
     "cyborg.attribute.reported": 409,
+    "cyborg.deployable.busy": 409,
+    "cyborg.deployable.in_use": 409,
+    "cyborg.deployable.missing": 409,
+    "cyborg.deployable.not_programmable": 409,
+    "cyborg.deployable.not_programmed": 409,
     "cyborg.device_profile.exists": 409,
     "cyborg.device_profile.in_use": 409,
     "cyborg.request_too_large": 413,
     "cyborg.unsupported_media_type": 415,
     "cyborg.arq.not_resolved": 423,
+    "cyborg.deployable.programming_failed": 502,
     "cyborg.unavailable": 503,
 }
 
 #: Of errors that no caller of the API is ever told of.
-INTERNAL = {"cyborg.configuration": 500, "cyborg.driver": 500, "cyborg.journal": 500}
+INTERNAL = {
+    "cyborg.bitstream": 500,
+    "cyborg.configuration": 500,
+    "cyborg.driver": 500,
+    "cyborg.journal": 500,
+}
 
 #: Of what something in front of the service has refused; no class of ours.
 FOREIGN = {"cyborg.refused"}

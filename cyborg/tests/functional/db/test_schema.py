@@ -12,12 +12,14 @@ from alembic.util import CommandError
 from oslo_db.sqlalchemy.test_migrations import ModelsMigrationsSync
 
 from cyborg.db import schema
+from cyborg.db.attach_handles import lock_providers
 from cyborg.db.database import Database
-from cyborg.db.devices import list_devices
+from cyborg.db.devices import list_deployables, list_devices
 from cyborg.db.outbox import claim_due
 from cyborg.db.tables import accelerator_requests, metadata, outbox
 from cyborg.db.types import UtcDateTime
 from cyborg.domain.errors import ServiceUnavailable
+from cyborg.domain.model import ProgrammingState
 from cyborg.tests.helpers import make_conf
 
 
@@ -132,4 +134,50 @@ def test_what_an_older_release_wrote_stays(empty: Database) -> None:
         assert [row.batch for row in found] == [arq["uuid"] for arq in arqs]
         assert claim_due(connection, lease=1, limit=10) == []
         assert len(connection.execute(sa.select(accelerator_requests)).all()) == 2
+    empty.dispose()
+
+
+def test_deployables_of_an_older_release_are_as_they_were(empty: Database) -> None:
+    schema.upgrade(empty.engine, "0002")
+    old = sa.MetaData()
+    old.reflect(empty.engine)
+    now = datetime.datetime(2026, 11, 24, 6, 0, 0, 123456)
+    rows = {
+        "hosts": {"id": 1, "name": "host", "last_seen_at": now},
+        "devices": {
+            "id": 1,
+            "uuid": "d" * 36,
+            "host_id": 1,
+            "identity": "card",
+            "driver": "fake_driver",
+            "type": "FPGA",
+            "vendor": "0xABCD",
+            "model": "model",
+            "std_board_info": "{}",
+            "vendor_board_info": "{}",
+            "status": "enabled",
+            "presence": "present",
+        },
+        "deployables": {
+            "uuid": "e" * 36,
+            "device_id": 1,
+            "name": "part",
+            "resource_class": "FPGA",
+            "num_accelerators": 1,
+            "rp_uuid": "e" * 36,
+            "driver_name": "fake",
+            "needs_prepare": False,
+            "needs_release": False,
+        },
+    }
+    with empty.engine.begin() as connection:
+        for table, row in rows.items():
+            connection.execute(old.tables[table].insert().values(created_at=now, **row))
+    schema.upgrade(empty.engine)
+    with empty.engine.connect() as connection:
+        [found] = list_deployables(connection)
+        [offered] = lock_providers(connection, ["e" * 36]).values()
+    assert (found.programmable, found.content_unknown) == (False, False)
+    assert found.programming_state is ProgrammingState.NONE
+    assert offered.settled
     empty.dispose()

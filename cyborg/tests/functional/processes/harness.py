@@ -139,6 +139,11 @@ class Api:
         patch = [{"op": "add", "path": f"/{key}", "value": value} for key, value in values.items()]
         return self.ask("PATCH", "/v2/accelerator_requests", dict.fromkeys(uuids, patch))
 
+    def program(self, deployable: str, image: str) -> requests.Response:
+        """Program a deployable as the SDK does."""
+        patch = [{"op": "replace", "path": "/program", "value": [{"image_uuid": image}]}]
+        return self.ask("PATCH", f"/v2/deployables/{deployable}/program/{deployable}", patch)
+
     def of_instance(self, instance: str) -> list[dict[str, Any]]:
         """Return an instance's ARQs."""
         found: list[dict[str, Any]] = self.get(f"/v2/accelerator_requests?instance={instance}")[

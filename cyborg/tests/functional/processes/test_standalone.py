@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cyborg.domain.clock import new_uuid
 from cyborg.tests.functional.processes.harness import (
     COMMANDS,
     Api,
@@ -205,6 +206,38 @@ def test_a_clouds_file_of_somebody_else_is_left_alone(service: Standalone) -> No
 def test_the_cloud_works_with_the_real_client(standalone: Standalone) -> None:
     shown = openstack(standalone, "accelerator", "device", "list", "-f", "value", "-c", "vendor")
     assert (shown.returncode, shown.stdout.strip()) == (0, "0xABCD"), shown.stderr
+
+
+_PROGRAM = """
+import sys
+import openstack
+
+accelerator = openstack.connect(cloud="cyborg-standalone").accelerator
+[found] = accelerator.deployables()
+operation = {"path": "/program", "op": "replace", "value": [{"image_uuid": sys.argv[1]}]}
+accelerator.patch_deployable(found.id, [operation])
+"""
+
+
+def test_programming_with_the_sdk_from_a_directory(standalone: Standalone) -> None:
+    image = new_uuid()
+
+    def program() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [CLIENT.parent / "python", "-c", _PROGRAM, image],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env={**os.environ, "OS_CLIENT_CONFIG_FILE": str(standalone.clouds)},
+        )
+
+    assert f"Image {image} could not be found." in program().stderr
+    (standalone.folder / "data" / "bitstreams" / image).write_bytes(b"bitstream")
+    programmed = program()
+    assert programmed.returncode == 0, programmed.stderr
+    [found] = standalone.api.get("/v2/deployables")["deployables"]
+    assert found["bitstream_id"] == image
 
 
 def test_the_tour(standalone: Standalone) -> None:

@@ -6,16 +6,20 @@ import queue
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport, Snapshot
 from cyborg.domain.model import JobKind
-from cyborg.drivers.base import Discovery, Driver, Handle
+from cyborg.drivers.base import Bitstream, Discovery, Driver, DriverError, Handle, Region
 from cyborg.rpc.agent import Work
 from cyborg.tests.unit.drivers.helpers import make_conf, make_environment
 
 #: Seconds after which a test that waits for a thread has failed.
 PATIENCE = 10.0
+
+IMAGE = str(uuid.UUID(int=1000))
+PROJECT = "1" * 32
 
 
 def job_uuid(number: int) -> str:
@@ -40,6 +44,26 @@ def make_work(
         handle_type="PCI",
         handle_info={"bus": "0c"},
         group={"resources:FPGA": "1"},
+    )
+
+
+def make_programming(
+    job: int = 1, generation: int = 1, device: str = "card-1", image: str = IMAGE
+) -> Work:
+    return Work(
+        job_uuid=job_uuid(job),
+        generation=generation,
+        kind=JobKind.PROGRAM,
+        driver="test_driver",
+        device=device,
+        deployable=f"host_{device}",
+        handle_uuid="",
+        handle_type="",
+        handle_info={},
+        group={},
+        control_path={"bus": "0c"},
+        image_uuid=image,
+        project_id=PROJECT,
     )
 
 
@@ -92,11 +116,58 @@ class ScriptedDriver(Driver):
 
     def _act(self, action: str, handle: Handle) -> None:
         self.calls.append((action, handle.uuid))
-        self.begun.put(handle.uuid)
-        if handle.uuid in self.gates:
-            assert self.gates[handle.uuid].wait(PATIENCE)
-        if handle.uuid in self.errors:
-            raise self.errors.pop(handle.uuid)
+        self._wait_for(handle.uuid)
+
+    def _wait_for(self, name: str) -> None:
+        self.begun.put(name)
+        if name in self.gates:
+            assert self.gates[name].wait(PATIENCE)
+        if name in self.errors:
+            raise self.errors.pop(name)
+
+
+class ProgrammableDriver(ScriptedDriver):
+    """The same, and it can be programmed; what is asked of a region is noted by its name."""
+
+    #: What to say of a bitstream that is not for a region.
+    refusal: str | None = None
+
+    def check(self, region: Region, bitstream: Bitstream) -> None:
+        self.calls.append(("check", region.deployable))
+        if self.refusal:
+            raise DriverError(self.refusal)
+
+    def program(self, region: Region, bitstream: Bitstream) -> None:
+        assert bitstream.path.read_bytes()
+        self.calls.append(("program", bitstream.image_uuid))
+        self._wait_for(region.deployable)
+
+
+class Images:
+    """Where bitstreams come from; counts those that are out."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        #: What to raise, once.
+        self.errors: list[Exception] = []
+        #: Set it to make fetching wait.
+        self.gate: threading.Event | None = None
+        self.asked: list[tuple[str, str | None]] = []
+        self.out: list[str] = []
+
+    def fetch(self, image_uuid: str, project_id: str | None) -> Bitstream:
+        self.asked.append((image_uuid, project_id))
+        if self.gate is not None:
+            assert self.gate.wait(PATIENCE)
+        if self.errors:
+            raise self.errors.pop(0)
+        path = self.directory / image_uuid
+        path.write_bytes(b"bitstream")
+        self.out.append(image_uuid)
+        return Bitstream(image_uuid, path, {})
+
+    def release(self, bitstream: Bitstream) -> None:
+        self.out.remove(bitstream.image_uuid)
 
 
 class OtherDriver(ScriptedDriver):
@@ -112,6 +183,14 @@ class Conductor:
         self.digests: list[str] = []
         self.reports: list[Snapshot] = []
         self.finished: queue.Queue[tuple[str, int, str | None]] = queue.Queue()
+        self.may_begin = True
+        #: Jobs that said that they touch the hardware now.
+        self.begun: list[str] = []
+
+    def begin_programming(self, uuid: str) -> bool:
+        self._fail()
+        self.begun.append(uuid)
+        return self.may_begin
 
     def heartbeat(self, host: str, digest: str) -> bool:
         self._fail()

@@ -3,6 +3,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from oslo_context import context
@@ -16,7 +17,8 @@ from cyborg.drivers.base import DriverError
 from cyborg.tests.unit.agent.helpers import (
     PATIENCE,
     Conductor,
-    ScriptedDriver,
+    Images,
+    ProgrammableDriver,
     job_uuid,
     make_work,
 )
@@ -29,14 +31,25 @@ class Bench:
 
     def __init__(self, directory: Path, boot_id: str = "boot-1") -> None:
         self.directory = directory
-        self.driver = ScriptedDriver()
+        self.driver = ProgrammableDriver()
         self.conductor = Conductor()
         self.journal = Journal(directory, utcnow, boot_id)
         self.slept: list[float] = []
-        self.executor = Executor(
-            {"test_driver": self.driver}, self.journal, self.conductor, self.slept.append
-        )
+        self.images = Images(directory.parent)
+        self.programmed: list[str] = []
+        self.executor = self.make_executor()
         self.submit = self.executor.submit
+
+    def make_executor(self, **changes: Any) -> Executor:
+        arguments: dict[str, Any] = {
+            "drivers": {"test_driver": self.driver},
+            "journal": self.journal,
+            "conductor": self.conductor,
+            "sleep": self.slept.append,
+            "bitstreams": self.images,
+            "programmed": lambda: self.programmed.append("once"),
+        }
+        return Executor(**{**arguments, **changes})
 
     def gate(self, job: int) -> threading.Event:
         """Make the work of a job wait until the event that is returned is set."""
@@ -180,9 +193,7 @@ def test_idle_cards_have_no_thread(bench: Bench) -> None:
 def test_a_report_in_trouble_does_not_hold_up_the_card(bench: Bench) -> None:
     bench.conductor.errors = [ServiceUnavailable("down")]
     gate = threading.Event()
-    bench.executor = Executor(
-        {"test_driver": bench.driver}, bench.journal, bench.conductor, lambda _: gate.wait()
-    )
+    bench.executor = bench.make_executor(sleep=lambda _: gate.wait())
     bench.executor.submit(make_work(1))
     bench.await_begun(1)
     bench.executor.submit(make_work(2))
@@ -503,7 +514,7 @@ class TestDrain:
             asleep.set()
             assert wake.wait(PATIENCE)
 
-        executor = Executor({"test_driver": bench.driver}, bench.journal, bench.conductor, sleep)
+        executor = bench.make_executor(sleep=sleep)
         executor.submit(make_work())
         assert asleep.wait(PATIENCE)
         assert not executor.drain(0)

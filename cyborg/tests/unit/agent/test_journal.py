@@ -98,6 +98,7 @@ def test_boot_id() -> None:
         b"",
         b"{",
         b"null",
+        b'{"version": 1, "boot_id": "b", "phase": "started", "work": null, "error": null}',
         b"[]",
         b"{}",
         b"\xff\xfe\x00",

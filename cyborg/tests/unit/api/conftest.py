@@ -25,6 +25,8 @@ def conf(tmp_path: Path) -> cfg.ConfigOpts:
     opts.register(conf)
     conf([], project="cyborg", default_config_files=[], default_config_dirs=[])
     conf.set_override("connection", f"sqlite:///{tmp_path}/cyborg.sqlite", "database")
+    # Nobody ends what is begun here.
+    conf.set_override("program_wait", 0, "api")
     return conf
 
 

@@ -143,6 +143,9 @@ class RecordingConductor:
     def set_device_status(self, uuid: str, status: DeviceStatus) -> None:
         self._answer("set_device_status", (uuid, status))
 
+    def program(self, deployable: str, image_uuid: str, project_id: str | None) -> str:
+        return str(self._answer("program", (deployable, image_uuid, project_id)))
+
     def create_attribute(self, deployable: int | str, key: str, value: str) -> Attribute:
         made: Attribute = self._answer("create_attribute", (deployable, key, value))
         return made

@@ -9,6 +9,7 @@ import pytest
 from oslo_config import cfg
 
 from cyborg.api.authorization import Authorizer
+from cyborg.db.tables import devices
 from cyborg.domain.errors import ConfigurationError
 from cyborg.domain.model import Attribute, DeviceProfile
 from cyborg.policies import list_rules
@@ -69,6 +70,7 @@ PERSONAS = {
     "false service": MEMBER.with_service_token("member"),
 }
 
+PROGRAM = [{"path": "/program", "op": "replace", "value": [{"image_uuid": UNKNOWN}]}]
 ARQS = "/v2/accelerator_requests"
 READ_ARQ = ("admin", "manager", "member", "reader", "accelerator_user", "accelerator_admin")
 READ_ANY = ("admin elsewhere", "nova", "nova for another", "nova for a reader")
@@ -144,6 +146,7 @@ MATRIX = [
     ("POST", f"/v2/devices/{DEVICE}/disable", None, verdicts(ADMINS)),
     ("GET", "/v2/deployables", None, verdicts(READ_DEVICES)),
     ("GET", f"/v2/deployables/{DEPLOYABLE}", None, verdicts(READ_DEVICES)),
+    ("PATCH", f"/v2/deployables/{DEPLOYABLE}/program", PROGRAM, verdicts(READ_DEVICES)),
     ("GET", "/v2/attributes", None, verdicts(READ_DEVICES)),
     ("GET", f"/v2/attributes/{ATTRIBUTE}", None, verdicts(READ_DEVICES)),
     (
@@ -176,6 +179,17 @@ def test_matrix(api: Api, method: str, path: str, body: object, expected: dict[s
         else:
             assert len(api.conductor.calls) == 1, name
     assert found == expected
+
+
+def test_only_an_administrator_programs_a_smartnic(api: Api) -> None:
+    with api.database.engine.begin() as connection:
+        connection.execute(devices.update().where(devices.c.uuid == DEVICE).values(type="NIC"))
+    path = f"/v2/deployables/{DEPLOYABLE}/program"
+    found = {
+        name: api.request("PATCH", path, persona, body=PROGRAM).status_int
+        for name, persona in PERSONAS.items()
+    }
+    assert found == {name: 200 if name in ADMINS else 403 for name in PERSONAS}
 
 
 def test_whom_a_list_shows_what(api: Api) -> None:

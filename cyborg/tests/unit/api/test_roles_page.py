@@ -25,10 +25,12 @@ CREATE = {("POST", ARQS)}
 DELETE_UNBOUND = {("DELETE", f"{ARQS}/{INITIAL}"), ("DELETE", f"{ARQS}?arqs={INITIAL}")}
 #: Of an ARQ that is not bound, and of one that no service has bound.
 BIND = {("PATCH", ARQS)}
+#: And to program them.
 READ_DEVICES = {
     (method, path)
     for method, path, *_ in MATRIX
-    if method == "GET" and path.split("/")[2] in ("devices", "deployables", "attributes")
+    if path.split("/")[2] in ("devices", "deployables", "attributes")
+    and (method == "GET" or path.endswith("/program"))
 }
 
 Changes = dict[str, set[tuple[str, str]]]

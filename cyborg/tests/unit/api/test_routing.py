@@ -64,7 +64,9 @@ def test_prefix_slash_and_suffix_do_not_matter(api: Api, path: str) -> None:
         f"/v2/devices/{DEVICE}/enable/more",
         f"/v2/devices/{DEVICE}/nothing",
         f"/v2/devices/{DEVICE}//",
-        f"/v2/deployables/{UNKNOWN}/program",
+        f"/v2/deployables/{UNKNOWN}/programs",
+        f"/v2/deployables/{UNKNOWN}/program/more/still",
+        f"/v2/deployables/{UNKNOWN}/more/program",
         # Attributes of the controllers are no paths.
         "/services",
         "/versions",

@@ -26,6 +26,7 @@ def recorded(
     condition: HandleCondition = HandleCondition.READY,
     presence: Presence = Presence.PRESENT,
     absences: int = 0,
+    unsettled: bool = False,
 ) -> RecordedDevice:
     """Return the record of a device that was once reported like this."""
     return RecordedDevice(
@@ -41,6 +42,7 @@ def recorded(
                     RecordedHandle(number * 100 + n, handle.key, owned, condition)
                     for n, handle in enumerate(part.handles)
                 ),
+                unsettled=unsettled,
             )
             for number, part in enumerate(report.deployables, start=10)
         ),
@@ -171,3 +173,46 @@ def test_no_owned_handle_is_ever_removed_and_free_ones_end_as_reported(
         part.name: {HandleReport(h.type, h.info).key for h in part.handles}
         for part in card(after).deployables
     }
+
+
+IMAGE, OTHER_IMAGE = "1" * 36, "2" * 36
+
+
+def holding(image: str | None) -> DeviceReport:
+    return device("card", deployable("part", 2, programmable=True, bitstream_id=image))
+
+
+def test_what_a_driver_says_that_a_part_holds() -> None:
+    changes = difference([recorded(holding(IMAGE))], Snapshot((holding(OTHER_IMAGE),)))
+    [(_, part)] = changes.changed_deployables
+    assert part.bitstream_id == OTHER_IMAGE
+    assert changes.settled
+
+
+def test_who_cannot_tell_changes_nothing() -> None:
+    changes = difference([recorded(holding(IMAGE))], Snapshot((holding(None),)))
+    assert not changes
+    assert changes.settled
+
+
+def test_while_it_is_programmed_a_report_does_not_say_what_it_holds() -> None:
+    before = recorded(holding(None), unsettled=True)
+    changes = difference([before], Snapshot((holding(IMAGE),)))
+    assert not changes
+    assert not changes.settled, "it must be heard again"
+    # Anything else counts as ever.
+    card = device("card", deployable("part", 3, programmable=True, bitstream_id=IMAGE))
+    changes = difference([before], Snapshot((card,)))
+    assert changes.changed_deployables
+    assert changes.new_handles
+
+
+def test_what_is_being_programmed_is_not_removed() -> None:
+    before = recorded(holding(None), unsettled=True, absences=ABSENCES_UNTIL_MISSING)
+    changes = difference([before], Snapshot())
+    assert changes.removed_devices == []
+    assert not changes.settled
+    changes = difference([before], Snapshot((device("card"),)))
+    assert changes.removed_deployables == []
+    assert len(changes.removed_handles) == 2
+    assert not changes.settled

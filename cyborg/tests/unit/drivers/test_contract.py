@@ -4,12 +4,21 @@ A new driver gets an entry in MAKERS that makes it with devices to find, and pas
 """
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from cyborg.agent.scan import Scanner
 from cyborg.domain.inventory import Snapshot, snapshot_from_wire
-from cyborg.drivers.base import Discovery, Driver, Handle
+from cyborg.drivers.base import (
+    Bitstream,
+    Discovery,
+    Driver,
+    Handle,
+    Programmable,
+    Region,
+)
 from cyborg.drivers.fake import FakeDriver
 from cyborg.tests.unit.drivers.helpers import (
     HOST,
@@ -20,17 +29,19 @@ from cyborg.tests.unit.drivers.helpers import (
 )
 
 
-def make_fake() -> Driver:
+def make_fake(directory: Path) -> Driver:
     options = {"devices": 3, "handles": 5, "prepare_delay": 1.0}
-    return FakeDriver(make_environment(make_conf(fake_driver=options)))
+    default = {"state_path": str(directory)}
+    return FakeDriver(make_environment(make_conf(fake_driver=options, DEFAULT=default)))
 
 
-MAKERS: dict[str, Callable[[], Driver]] = {"fake_driver": make_fake}
+#: By entry point: makes a driver that keeps what it must in a directory of the test's own.
+MAKERS: dict[str, Callable[[Path], Driver]] = {"fake_driver": make_fake}
 
 
 @pytest.fixture(params=[point.name for point in our_entry_points()])
-def make(request: pytest.FixtureRequest) -> Callable[[], Driver]:
-    return MAKERS[request.param]
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Driver]:
+    return partial(MAKERS[request.param], tmp_path)
 
 
 @pytest.fixture
@@ -122,6 +133,53 @@ class TestContract:
         again = make()
         for handle in handles:
             again.release(handle)
+
+
+class TestProgrammable:
+    """Of a driver with deployables that can be programmed."""
+
+    @pytest.fixture
+    def regions(self, driver: Driver) -> list[Region]:
+        return [
+            Region(device.identity, part.name, device.control_path)
+            for device in driver.discover().devices
+            for part in device.deployables
+            if part.programmable
+        ]
+
+    @pytest.fixture
+    def bitstream(self, tmp_path: Path) -> Bitstream:
+        path = tmp_path / "bitstream"
+        path.write_bytes(b"bitstream")
+        return Bitstream("0" * 8 + "-0000-0000-0000-" + "0" * 12, path, {})
+
+    def test_who_reports_it_can_do_it(self, driver: Driver, regions: list[Region]) -> None:
+        assert isinstance(driver, Programmable) or not regions
+
+    def test_program_again_and_by_another_object(
+        self,
+        driver: Driver,
+        make: Callable[[], Driver],
+        regions: list[Region],
+        bitstream: Bitstream,
+    ) -> None:
+        for each in (driver, driver, make()):
+            assert isinstance(each, Programmable) or not regions
+            for region in regions:
+                each.check(region, bitstream)  # type: ignore[attr-defined]  # asserted
+                each.program(region, bitstream)  # type: ignore[attr-defined]  # asserted
+        for device in driver.discover().devices:
+            for part in device.deployables:
+                # None where the hardware does not tell.
+                assert part.bitstream_id in (None, bitstream.image_uuid)
+
+    def test_a_check_changes_nothing(
+        self, driver: Driver, regions: list[Region], bitstream: Bitstream
+    ) -> None:
+        before = Snapshot(driver.discover().devices).digest()
+        for region in regions:
+            driver.check(region, bitstream)  # type: ignore[attr-defined]  # it has regions
+        assert Snapshot(driver.discover().devices).digest() == before
 
 
 def test_every_driver_is_here() -> None:

@@ -1,15 +1,21 @@
+from pathlib import Path
+from uuid import UUID
+
 import pytest
 from oslo_config import cfg
 
 from cyborg.domain.inventory import DeviceReport
-from cyborg.drivers.base import DriverError
+from cyborg.drivers.base import Bitstream, DriverError, Region
 from cyborg.drivers.fake import FakeDriver
 from cyborg.tests.unit.drivers.helpers import HOST, make_conf, make_environment, make_handle
 
+IMAGE, OTHER_IMAGE = str(UUID(int=1)), str(UUID(int=2))
+REGION = Region("fake-0", f"{HOST}_FakeDevice", {"bus": "0c"})
+
 
 @pytest.fixture
-def conf() -> cfg.ConfigOpts:
-    return make_conf()
+def conf(tmp_path: Path) -> cfg.ConfigOpts:
+    return make_conf(DEFAULT={"state_path": str(tmp_path)})
 
 
 @pytest.fixture
@@ -175,3 +181,84 @@ def test_discovery_fails(conf: cfg.ConfigOpts, driver: FakeDriver) -> None:
         driver.discover()
     conf.clear_override("discovery_fails", "fake_driver")
     assert driver.discover().devices
+
+
+class TestProgramming:
+    @pytest.fixture
+    def bitstream(self, tmp_path: Path) -> Bitstream:
+        path = tmp_path / "image"
+        path.write_bytes(b"bitstream")
+        return Bitstream(IMAGE, path, {})
+
+    def held(self, driver: FakeDriver) -> list[str | None]:
+        return [device.deployables[0].bitstream_id for device in driver.discover().devices]
+
+    def test_it_holds_what_it_was_programmed_with_also_after_a_restart(
+        self, conf: cfg.ConfigOpts, driver: FakeDriver, slept: list[float], bitstream: Bitstream
+    ) -> None:
+        conf.set_override("devices", 2, "fake_driver")
+        conf.set_override("program_delay", 4.0, "fake_driver")
+        assert self.held(driver) == [None, None]
+        driver.program(REGION, bitstream)
+        assert self.held(driver) == [IMAGE, None]
+        again = FakeDriver(make_environment(conf, slept))
+        assert self.held(again) == [IMAGE, None]
+        again.program(REGION, bitstream)
+        assert slept == [4.0]
+        bitstream.path.write_bytes(b"other")
+        again.program(REGION, Bitstream(OTHER_IMAGE, bitstream.path, {}))
+        assert self.held(driver) == [OTHER_IMAGE, None]
+        assert slept == [4.0, 4.0]
+
+    def test_half_way_it_holds_nothing(
+        self, conf: cfg.ConfigOpts, driver: FakeDriver, bitstream: Bitstream
+    ) -> None:
+        driver.program(REGION, bitstream)
+        conf.set_override("program_failures", 2, "fake_driver")
+        other = Bitstream(OTHER_IMAGE, bitstream.path, {})
+        with pytest.raises(DriverError, match="program_failures"):
+            driver.program(REGION, other)
+        assert self.held(driver) == [None]
+        driver.program(REGION, other)
+        assert self.held(driver) == [OTHER_IMAGE]
+
+    def test_it_fails_for_ever(
+        self, conf: cfg.ConfigOpts, driver: FakeDriver, bitstream: Bitstream
+    ) -> None:
+        conf.set_override("program_failures", -1, "fake_driver")
+        for _ in range(3):
+            with pytest.raises(DriverError):
+                driver.program(REGION, bitstream)
+
+    def test_what_is_for_others_is_refused(self, driver: FakeDriver, bitstream: Bitstream) -> None:
+        driver.check(REGION, Bitstream(IMAGE, bitstream.path, {"vendor": "0xABCD"}))
+        with pytest.raises(DriverError, match="vendor 0x8086"):
+            driver.check(REGION, Bitstream(IMAGE, bitstream.path, {"vendor": "0x8086"}))
+        bitstream.path.unlink()
+        with pytest.raises(DriverError, match="cannot be read"):
+            driver.check(REGION, bitstream)
+
+    def test_it_may_be_that_it_cannot_be_programmed(
+        self, conf: cfg.ConfigOpts, driver: FakeDriver
+    ) -> None:
+        assert driver.discover().devices[0].deployables[0].programmable
+        conf.set_override("programmable", False, "fake_driver")
+        assert not driver.discover().devices[0].deployables[0].programmable
+
+    def test_a_file_of_nonsense_is_no_content(
+        self, driver: FakeDriver, tmp_path: Path, bitstream: Bitstream
+    ) -> None:
+        file = tmp_path / "agent" / "fake_driver.json"
+        file.parent.mkdir()
+        for content in (b"", b"{", b"[]", b"null", b'{"a": 5}', b'{"a": {"b": 1}}', b"\xff"):
+            file.write_bytes(content)
+            assert self.held(driver) == [None]
+        driver.program(REGION, bitstream)
+        assert self.held(driver) == [IMAGE]
+
+    def test_a_disk_that_takes_nothing(
+        self, driver: FakeDriver, tmp_path: Path, bitstream: Bitstream
+    ) -> None:
+        (tmp_path / "agent").write_text("a file")
+        with pytest.raises(DriverError, match="cannot write"):
+            driver.program(REGION, bitstream)

@@ -1,0 +1,216 @@
+"""Programming deployables: what is recorded of it. The job itself is in :mod:`cyborg.db.jobs`."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from cyborg.db.statements import next_generation
+from cyborg.db.tables import (
+    accelerator_requests,
+    attach_handles,
+    control_paths,
+    deployables,
+    devices,
+    hosts,
+    jobs,
+)
+from cyborg.domain.model import Presence, ProgrammingState
+
+#: The deployable is not being programmed, and what it holds is known or nobody's business.
+SETTLED = sa.and_(
+    deployables.c.programming_state != ProgrammingState.PROGRAMMING,
+    deployables.c.content_unknown.is_(sa.false()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LockedDeployable:
+    """What deciding about a programming needs, read under the deployable's row lock."""
+
+    id: int
+    uuid: str
+    name: str
+    rp_uuid: str
+    host: str
+    device_identity: str
+    driver: str
+    control_path: Mapping[str, str]
+    presence: Presence
+    programmable: bool
+    state: ProgrammingState
+    #: Uuid of the newest programming.
+    job_uuid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """An ARQ that has a handle of a deployable."""
+
+    project_id: str | None
+    #: It is being prepared or released.
+    at_work: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How a programming stands, for who waits for its end."""
+
+    job_uuid: str | None
+    state: ProgrammingState
+    reason: str | None
+    content_unknown: bool
+
+
+def lock_deployable(connection: sa.Connection, uuid: str) -> LockedDeployable | None:
+    """Read a deployable and hold its row: binds on it wait, and those before it are done.
+
+    Two statements: with a join in the first, MariaDB would lock the host as well.
+    """
+    of_uuid = deployables.c.uuid == uuid
+    locked = connection.scalar(sa.select(deployables.c.id).where(of_uuid).with_for_update())
+    if locked is None:
+        return None
+    row = connection.execute(
+        sa.select(
+            deployables,
+            devices.c.identity,
+            devices.c.driver,
+            devices.c.presence,
+            hosts.c.name.label("host"),
+            control_paths.c.info,
+        )
+        .join_from(deployables, devices)
+        .join(hosts)
+        .outerjoin(control_paths, control_paths.c.device_id == devices.c.id)
+        .where(of_uuid)
+    ).one()
+    return LockedDeployable(
+        id=row.id,
+        uuid=row.uuid,
+        name=row.name,
+        rp_uuid=row.rp_uuid,
+        host=row.host,
+        device_identity=row.identity,
+        driver=row.driver,
+        control_path=json.loads(row.info or "{}"),
+        presence=Presence(row.presence),
+        programmable=row.programmable,
+        state=ProgrammingState(row.programming_state),
+        job_uuid=row.programming_job,
+    )
+
+
+def holders(connection: sa.Connection, deployable_id: int) -> list[Holder]:
+    """Return the ARQs that have a handle of a deployable, those that are deleted included."""
+    query = (
+        sa.select(accelerator_requests.c.project_id, jobs.c.id.label("job"))
+        .join_from(
+            attach_handles,
+            accelerator_requests,
+            attach_handles.c.accelerator_request_id == accelerator_requests.c.id,
+        )
+        .outerjoin(jobs, jobs.c.accelerator_request_id == accelerator_requests.c.id)
+        .where(attach_handles.c.deployable_id == deployable_id)
+    )
+    return [Holder(row.project_id, row.job is not None) for row in connection.execute(query)]
+
+
+def record_start(
+    connection: sa.Connection, deployable_id: int, job_uuid: str, now: datetime.datetime
+) -> None:
+    """Record that a programming has been asked for. Nothing is touched yet."""
+    _update(
+        connection,
+        deployables.c.id == deployable_id,
+        now,
+        programming_state=ProgrammingState.PROGRAMMING,
+        programming_reason=None,
+        programming_job=job_uuid,
+    )
+
+
+def record_touch(
+    connection: sa.Connection, uuid: str, job_uuid: str, now: datetime.datetime
+) -> None:
+    """Record that the hardware is about to be touched: what it holds is unknown from here on."""
+    _update(
+        connection,
+        _programmed_by(uuid, job_uuid),
+        now,
+        bitstream_id=None,
+        content_unknown=True,
+    )
+
+
+def record_success(
+    connection: sa.Connection,
+    uuid: str,
+    job_uuid: str,
+    bitstream_id: str,
+    now: datetime.datetime,
+) -> None:
+    """Record that the deployable holds an image."""
+    _update(
+        connection,
+        _programmed_by(uuid, job_uuid),
+        now,
+        programming_state=ProgrammingState.PROGRAMMED,
+        bitstream_id=bitstream_id,
+        content_unknown=False,
+    )
+
+
+def record_failure(
+    connection: sa.Connection, uuid: str, job_uuid: str, reason: str, now: datetime.datetime
+) -> None:
+    """Record why it failed. Whether the hardware was touched was recorded when it was."""
+    _update(
+        connection,
+        _programmed_by(uuid, job_uuid),
+        now,
+        programming_state=ProgrammingState.FAILED,
+        programming_reason=reason,
+    )
+
+
+def progress(connection: sa.Connection, uuid: str) -> Progress | None:
+    """Return how the newest programming of a deployable stands, None if it is not there."""
+    row = connection.execute(
+        sa.select(
+            deployables.c.programming_job,
+            deployables.c.programming_state,
+            deployables.c.programming_reason,
+            deployables.c.content_unknown,
+        ).where(deployables.c.uuid == uuid)
+    ).first()
+    if row is None:
+        return None
+    return Progress(
+        job_uuid=row.programming_job,
+        state=ProgrammingState(row.programming_state),
+        reason=row.programming_reason,
+        content_unknown=row.content_unknown,
+    )
+
+
+def _programmed_by(uuid: str, job_uuid: str) -> sa.ColumnElement[bool]:
+    return sa.and_(deployables.c.uuid == uuid, deployables.c.programming_job == job_uuid)
+
+
+def _update(
+    connection: sa.Connection,
+    which: sa.ColumnElement[bool],
+    now: datetime.datetime,
+    **values: Any,
+) -> None:
+    connection.execute(
+        deployables.update()
+        .where(which)
+        .values(updated_at=now, **next_generation(deployables), **values)
+    )
