@@ -88,7 +88,7 @@ class BitstreamCache:
 
     def _finished(self) -> Iterator[tuple[Path, float, int]]:
         for path in self._files():
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 found = path.stat()
                 if not path.name.endswith(_UNFINISHED):
                     yield path, found.st_mtime, found.st_size

@@ -228,8 +228,8 @@ def _check_provider(provider: Provider, hostname: str, arq: LockedRequest) -> No
         )
     if needs_programming(arq.group):
         raise DeviceNotAvailable(
-            f"Deployable {provider.deployable_name} cannot be programmed, which the "
-            "device profile's group asks for."
+            f"The device profile's group asks that {provider.deployable_name} be programmed, "
+            "which a bind cannot do yet."
         )
 
 
