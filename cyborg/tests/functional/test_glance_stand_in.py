@@ -18,6 +18,13 @@ def get(glance: GlanceStandIn, path: str, token: str = "any") -> requests.Respon
     return requests.get(glance.url + path, headers={"X-Auth-Token": token}, timeout=30)
 
 
+def test_it_tells_its_version_to_everybody(keystone_glance: GlanceStandIn) -> None:
+    answer = requests.get(keystone_glance.url + "/", timeout=30)
+    [version] = answer.json()["versions"]
+    assert (answer.status_code, version["status"]) == (300, "CURRENT")
+    assert version["links"] == [{"rel": "self", "href": f"{keystone_glance.url}/v2/"}]
+
+
 def test_an_image(glance: GlanceStandIn) -> None:
     uuid = glance.add(DATA, "1" * 32, properties={"vendor": "0xABCD"})
     image = get(glance, f"/v2/images/{uuid}").json()

@@ -71,6 +71,8 @@ class GlanceStandIn(StandIn):
     def _response(self, request: webob.Request, mode: Mode) -> webob.Response:
         if mode.status is not None:
             response = _refusal(_Fault(mode.status, "The stand-in was told to fail."))
+        elif (request.method, request.path) == ("GET", "/"):
+            response = webob.Response(json_body={"versions": [_version(self.url)]}, status=300)
         else:
             response = request.get_response(self._authenticated)
         response.headers["x-openstack-request-id"] = f"req-{uuid4()}"
@@ -139,6 +141,11 @@ class GlanceStandIn(StandIn):
                 "schema": "/v2/schemas/member",
             }
         )
+
+
+def _version(url: str) -> dict[str, Any]:
+    link = {"rel": "self", "href": f"{url}/v2/"}
+    return {"id": "v2.17", "status": "CURRENT", "links": [link]}
 
 
 def _document(uuid: str, image: StandInImage) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from cyborg.tests.functional.clients.harness import Scripts
-from cyborg.tests.functional.clients.images import ImageService, image_service
 from cyborg.tests.functional.processes.cloud import Cloud, clouded
-from cyborg.tests.servers import Keystone, MariaDB, NovaStandIn, Placement, RabbitMQ
+from cyborg.tests.servers import GlanceStandIn, Keystone, MariaDB, NovaStandIn, Placement, RabbitMQ
 from cyborg.tests.servers.installed import CyborgClient, OpenStackClients
 from cyborg.tests.servers.plugin import require
 
@@ -32,10 +31,10 @@ def openstack_clients() -> type[OpenStackClients]:
 
 
 @pytest.fixture(scope="package")
-def images(keystone: Keystone) -> Iterator[ImageService]:
+def images(keystone: Keystone) -> Iterator[GlanceStandIn]:
     """A stand-in for Glance, in the catalogue."""
     keystone.start()
-    with image_service() as images:
+    with GlanceStandIn(keystone) as images:
         keystone.register("image", "glance", images.url)
         yield images
         keystone.unregister("image")
@@ -67,7 +66,7 @@ def cloud(
     urls: tuple[str, str],
     keystone: Keystone,
     empty_placement_of_keystone: Placement,
-    images: ImageService,
+    images: GlanceStandIn,
 ) -> Iterator[Cloud]:
     """A conductor, the agents of two hosts with a device each, and the API, in the catalogue."""
     folder = tmp_path_factory.mktemp("clients")

@@ -16,8 +16,8 @@ from cyborg.tests.functional.clients.harness import (
     covered_in,
     covers,
 )
-from cyborg.tests.functional.clients.images import ImageService
 from cyborg.tests.functional.processes.cloud import HOSTS, Cloud, provider
+from cyborg.tests.servers import GlanceStandIn
 from cyborg.tests.servers.installed import CyborgClient
 
 HOST = HOSTS[0]
@@ -44,7 +44,7 @@ def test_every_command_is_covered(client: CommandLine) -> None:
     check_coverage(client.commands(), covered_in(sys.modules[__name__]), BROKEN)
 
 
-def test_the_command_that_the_client_breaks(images: ImageService, client: CommandLine) -> None:
+def test_the_command_that_the_client_breaks(images: GlanceStandIn, client: CommandLine) -> None:
     """Should a newer client or SDK mend it, it is to be covered."""
     done = client.try_(
         "deployable program", PROVIDER, images.add(b"of cyborgclient", visibility="public")

@@ -15,8 +15,8 @@ from cyborg.tests.functional.clients.harness import (
     covered_in,
     covers,
 )
-from cyborg.tests.functional.clients.images import ImageService
 from cyborg.tests.functional.processes.cloud import HOSTS, Cloud, provider
+from cyborg.tests.servers import GlanceStandIn
 from cyborg.tests.servers.installed import OpenStackClients
 
 HOST = HOSTS[0]
@@ -80,7 +80,7 @@ def test_deployables(client: CommandLine) -> None:
 
 
 @covers("deployable program")
-def test_programming(images: ImageService, client: CommandLine) -> None:
+def test_programming(images: GlanceStandIn, client: CommandLine) -> None:
     shown = client.json(
         "deployable program", PROVIDER, images.add(b"of openstackclient", visibility="public")
     )

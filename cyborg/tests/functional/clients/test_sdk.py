@@ -16,8 +16,8 @@ from cyborg.tests.functional.clients.harness import (
     covers,
     credentials,
 )
-from cyborg.tests.functional.clients.images import ImageService
 from cyborg.tests.functional.processes.cloud import HOSTS, Cloud, provider
+from cyborg.tests.servers import GlanceStandIn
 
 PROVIDER = provider(HOSTS[0])
 BROKEN = {"update_deployable": "calls itself for ever"}
@@ -54,7 +54,7 @@ def test_deployables(sdk: Sdk) -> None:
 
 
 @covers("patch_deployable")
-def test_programming(images: ImageService, sdk: Sdk) -> None:
+def test_programming(images: GlanceStandIn, sdk: Sdk) -> None:
     shown = sdk("program", provider=PROVIDER, image=images.add(b"of the SDK", visibility="public"))
     assert (shown["id"], shown["name"]) == (PROVIDER, f"{HOSTS[0]}_FakeDevice")
 

@@ -224,7 +224,7 @@ def test_programming_with_the_sdk_from_a_directory(standalone: Standalone) -> No
 
     def program() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [CLIENT.parent / "python", "-c", _PROGRAM, image],
+            [Path(client()).parent / "python", "-c", _PROGRAM, image],
             capture_output=True,
             text=True,
             check=False,
