@@ -20,7 +20,7 @@ from cyborg.api.v2.usage import usage_field, usage_of
 from cyborg.db.devices import DEPLOYABLE_SORT, list_deployables, type_of_device
 from cyborg.db.usage import HANDLE_SORT, list_handles
 from cyborg.domain.errors import DeployableNotFound
-from cyborg.domain.model import Deployable
+from cyborg.domain.model import Deployable, ProgrammingState
 from cyborg.policies import devices as rules
 
 
@@ -41,6 +41,16 @@ class DeployableFields(Declaration):
     rp_uuid = Field(wtypes.UuidType(), "Its resource provider in Placement.")
     driver_name = Field(wtypes.text, "The driver's name for the vendor.")
     bitstream_id = Field(wtypes.UuidType(), "The image that it was programmed with.", nullable=True)
+    programmable = Field(bool, "Whether its driver can program it.", since=V2_4)
+    programming_state = Field(
+        wtypes.text,
+        "How its newest programming stands.",
+        since=V2_4,
+        values=tuple(ProgrammingState),
+    )
+    programming_reason = Field(
+        wtypes.text, "Why its newest programming failed.", nullable=True, since=V2_4
+    )
     usage = usage_field()
     links = links_field()
     created_at, updated_at = times()

@@ -59,7 +59,14 @@ class TestUuids:
         new = api.get(f"/v2/deployables/{DEPLOYABLE}", version=V).json
         gone = {"device_id", "parent_id", "root_id"}
         assert set(old) - set(new) == gone
-        assert set(new) - set(old) == {"device_uuid", "resource_class", "usage"}
+        assert set(new) - set(old) == {
+            "device_uuid",
+            "resource_class",
+            "usage",
+            "programmable",
+            "programming_state",
+            "programming_reason",
+        }
         assert (new["device_uuid"], new["resource_class"]) == (DEVICE, "FPGA")
 
     def test_attribute(self, api: Api) -> None:
