@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
@@ -168,7 +169,9 @@ def _migrated() -> Path:
     """Return a database with our schema and no rows, made once."""
     global _template  # noqa: PLW0603 -- as a fixture of the session would
     if _template is None:
-        _template = Path(tempfile.mkdtemp(prefix="cyborg-template-")) / "cyborg.sqlite"
+        folder = Path(tempfile.mkdtemp(prefix="cyborg-template-"))
+        atexit.register(shutil.rmtree, folder)
+        _template = folder / "cyborg.sqlite"
         database = Database(make_conf(f"sqlite:///{_template}"))
         schema.upgrade(database.engine)
         database.dispose()
