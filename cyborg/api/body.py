@@ -24,7 +24,7 @@ def read_json(request: webob.Request) -> object:
     body: bytes = request.body
     if not body:
         raise InvalidInput("Missing argument: a JSON body is needed.")
-    if request.content_type != "application/json":
+    if request.content_type.lower() != "application/json":
         raise UnsupportedMediaType("The Content-Type must be application/json.")
     try:
         data: object = _DECODER.decode(body.decode("utf-8"))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pecan
 import webob
 from oslo_config import cfg
+from webob.multidict import MultiDict
 
 from cyborg.api import microversions
 from cyborg.api.authorization import Authorizer
@@ -87,10 +89,13 @@ class Request(pecan.Request):  # type: ignore[misc]  # pecan has no types
 
     @property
     def GET(self) -> Mapping[str, str]:
-        """The query, as text."""
+        """The query, as text. Unlike WebOb's, only ``&`` separates: ``;`` may be in a value."""
+        raw = self.environ.get("QUERY_STRING", "").encode("latin-1")
         try:
-            query: Mapping[str, str] = super().GET
-        except UnicodeDecodeError as error:
+            query: Mapping[str, str] = MultiDict(
+                parse_qsl(raw.decode("utf-8"), keep_blank_values=True, errors="strict")
+            )
+        except UnicodeError as error:
             raise InvalidInput("The query is not UTF-8.") from error
         for name, value in query.items():
             check_text(name, "The query")

@@ -94,6 +94,18 @@ class Json(wtypes.UserType):  # type: ignore[misc]  # as above
         self.schema = dict(schema or {})
 
 
+class Uuid(wtypes.UuidType):  # type: ignore[misc]  # as above
+    """A uuid as the rest of the API takes one. WSME's takes braces and any digits, too."""
+
+    @staticmethod
+    def validate(value: object) -> str:
+        """Return the uuid in lower case with dashes; ValueError if it is none."""
+        uuid = canonical_uuid(value) if isinstance(value, str) else None
+        if uuid is None:
+            raise ValueError("Value should be a uuid.")
+        return uuid
+
+
 class Link(Declaration):
     """Where an object is."""
 

@@ -33,7 +33,7 @@ DEVICE_STATUS: Version = (2, 3)
 V2_4: Version = (2, 4)
 MAXIMUM: Version = V2_4
 
-_VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})\Z")
+_VERSION = re.compile(r"([1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})\Z")
 
 
 class OutOfRange(NotAcceptable):

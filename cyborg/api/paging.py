@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from cyborg.api.body import check_text
 from cyborg.api.microversions import V2_4, Version
 from cyborg.api.parameters import UUID, Kind, Parameter, number
 from cyborg.domain.errors import InvalidInput
@@ -120,7 +121,11 @@ def _from_json(text: str) -> list[tuple[str, str]]:
     for one in filters:
         if not isinstance(one, dict) or not isinstance(one.get("field"), str) or "value" not in one:
             raise InvalidInput("A filter needs a field and a value.")
-    return [(one["field"], str(one["value"])) for one in filters]
+    found = [(one["field"], str(one["value"])) for one in filters]
+    for pair in found:
+        # JSON can have what the query itself was checked for.
+        check_text("".join(pair), "A filter")
+    return found
 
 
 def _order(sortable: Collection[str]) -> Kind:

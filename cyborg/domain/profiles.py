@@ -129,7 +129,10 @@ def _parse_group(position: int, group: object) -> dict[str, str]:
     for key, value in group.items():
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise InvalidInput(f"Group {position}: the value of '{key}' must be a string.")
-        stored_key, stored_value = _parse_item(position, key, str(value).strip())
+        # In JSON 2.0 is a whole number.
+        is_whole = key.startswith(_RESOURCES) and isinstance(value, float) and value.is_integer()
+        text = str(int(value) if is_whole else value).strip()
+        stored_key, stored_value = _parse_item(position, key, text)
         if stored_key in parsed:
             raise InvalidInput(f"Group {position}: '{stored_key}' is given twice.")
         parsed[stored_key] = stored_value

@@ -14,6 +14,7 @@ from cyborg.api.fields import (
     Declaration,
     Field,
     Json,
+    Uuid,
     View,
     canonical_uuid,
     given,
@@ -60,7 +61,7 @@ class AttributeBody(Declaration):
     deployable_id = Field(
         Json(_WHICH), "The number or the uuid of the deployable. Deployed clients send it."
     )
-    deployable_uuid = Field(wtypes.UuidType(), "The uuid of the deployable.", since=V2_4)
+    deployable_uuid = Field(Uuid(), "The uuid of the deployable.", since=V2_4)
     key = Field(
         wtypes.StringType(min_length=1, max_length=255),
         "The key. One that begins with trait makes the value a trait of the provider.",
@@ -155,10 +156,7 @@ class AttributesController(Resource):
     def create(self, call: Call) -> object:
         """Make an attribute from a flat body, or from one inside ``attribute``."""
         call.require()
-        data = call.body()
-        if isinstance(data, dict) and isinstance(data.get("attribute"), dict):
-            data = data["attribute"]
-        body = read(AttributeBody, data, call.version)
+        body = read(AttributeBody, _unwrapped(call.body(), call.version), call.version)
         if body.key is None or body.value is None:
             raise InvalidInput("An attribute needs a key and a value.")
         deployable = _deployable_of(given(body.deployable_id), given(body.deployable_uuid))
@@ -198,6 +196,14 @@ class AttributesController(Resource):
         return found[0]
 
 
+def _unwrapped(data: object, version: Version) -> object:
+    if not isinstance(data, dict) or not isinstance(data.get("attribute"), dict):
+        return data
+    if len(data) > 1 and version >= V2_4:
+        raise InvalidInput("Beside attribute there can be nothing else.")
+    return data["attribute"]
+
+
 def _deployable_of(id_: object, uuid: str | None) -> int | str:
     if uuid is None:
         return _body_id(id_)
@@ -207,6 +213,9 @@ def _deployable_of(id_: object, uuid: str | None) -> int | str:
 
 
 def _body_id(value: object) -> int | str:
+    if isinstance(value, float) and value.is_integer():
+        # In JSON 2.0 is a whole number.
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_INTEGER:
         return value
     uuid = canonical_uuid(value) if isinstance(value, str) else None

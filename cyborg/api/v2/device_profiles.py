@@ -13,6 +13,7 @@ from cyborg.api.fields import (
     Declaration,
     Field,
     Json,
+    Uuid,
     View,
     canonical_uuid,
     given,
@@ -58,7 +59,7 @@ class DeviceProfileBody(Declaration):
     description = Field(
         wtypes.StringType(max_length=MAX_DESCRIPTION), "What it is for.", nullable=True
     )
-    uuid = Field(wtypes.UuidType(), "The uuid; by default a new one.", nullable=True)
+    uuid = Field(Uuid(), "The uuid; by default a new one.", nullable=True)
 
 
 VIEW = View[DeviceProfile](DeviceProfileFields, links=self_link("device_profiles"))

@@ -23,7 +23,7 @@ from cyborg.conductor.environment import Environment
 from cyborg.domain.clock import provider_uuid
 from cyborg.domain.model import JobKind
 from cyborg.rpc.agent import Work
-from cyborg.tests.functional.test_http import Service
+from cyborg.tests.functional.in_process import Service
 from cyborg.tests.helpers import deployable, device, report
 
 SOURCE = Path(cyborg.__file__).parents[1] / "api-ref" / "source"

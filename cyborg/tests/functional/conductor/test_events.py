@@ -38,7 +38,8 @@ from cyborg.tests.functional.conductor.harness import (
     told,
 )
 from cyborg.tests.functional.conductor.test_races import at_once
-from cyborg.tests.functional.test_http import BUDGET, Service, life
+from cyborg.tests.functional.in_process import Service
+from cyborg.tests.functional.test_http import BUDGET, life
 from cyborg.tests.helpers import HOST, nova_client, profile, report
 from cyborg.tests.servers import NovaStandIn, Placement
 from cyborg.tests.unit.api.harness import ADMIN, MEMBER, Persona
