@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from oslo_config import cfg
@@ -14,6 +15,7 @@ from cyborg.api.authorization import Authorizer
 from cyborg.api.calls import Request, Services
 from cyborg.api.envelope import enveloped
 from cyborg.api.pipeline import Parts
+from cyborg.api.resource import Resource
 from cyborg.api.root import RootController
 from cyborg.api.v2.accelerator_requests import AcceleratorRequestsController
 from cyborg.api.v2.attributes import AttributesController
@@ -22,6 +24,15 @@ from cyborg.api.v2.device_profiles import DeviceProfilesController
 from cyborg.api.v2.devices import DevicesController
 from cyborg.db.database import ReadDatabase
 from cyborg.rpc.conductor import ConductorClient
+
+#: All that there is, by its name in paths.
+RESOURCES: Mapping[str, type[Resource]] = {
+    "devices": DevicesController,
+    "deployables": DeployablesController,
+    "attributes": AttributesController,
+    "device_profiles": DeviceProfilesController,
+    "accelerator_requests": AcceleratorRequestsController,
+}
 
 
 def build_application(
@@ -71,13 +82,7 @@ def _in_code(parts: Parts) -> Any:
 
 def _controllers(services: Services) -> Any:
     pecan_cache.install()
-    resources = {
-        "devices": DevicesController(services),
-        "deployables": DeployablesController(services),
-        "attributes": AttributesController(services),
-        "device_profiles": DeviceProfilesController(services),
-        "accelerator_requests": AcceleratorRequestsController(services),
-    }
+    resources = {name: controller(services) for name, controller in RESOURCES.items()}
     return ExplicitPecan(
         RootController(services, resources),
         guess_content_type_from_ext=False,

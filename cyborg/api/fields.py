@@ -109,7 +109,7 @@ class Uuid(wtypes.UuidType):  # type: ignore[misc]  # as above
 class Link(Declaration):
     """Where an object is."""
 
-    href = Field(wtypes.text, "A URL.")
+    href = Field(Json({"type": "string", "format": "uri"}), "A URL.")
     rel = Field(wtypes.text, "What is there.")
 
 

@@ -10,36 +10,30 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cyborg.api import microversions
-from cyborg.api.errors import RETRY_AFTER
+from cyborg.api.fields import Declaration, Link
 from cyborg.api.microversions import V2_4, Version
+from cyborg.api.openapi_components import (
+    REASONS,
+    VERSION,
+    error,
+    error_reference,
+    header_references,
+    headers,
+    schemas,
+)
 from cyborg.api.operations import Operation
-from cyborg.api.parameters import Parameter
+from cyborg.api.parameters import SEGMENT, Parameter
 from cyborg.api.resource import Resource
-from cyborg.api.schemas import Schema, answered
+from cyborg.api.schemas import Schema, answered, name_of, nested_in, reference_to
 from cyborg.version import version as release
 
 Resources = Mapping[str, type[Resource] | Resource]
 
 _PATH_PARAMETER = re.compile(r"\{([a-z_]+)\}")
 
-#: Errors that every operation can end with.
-_COMMON = (400, 401, 403, 406, 503)
-_WITH_BODY = (413, 415)
-
-_REASONS = {
-    400: "Something in the request is not as it must be.",
-    401: "There is no valid token. The body is keystonemiddleware's.",
-    403: "The policy does not allow it.",
-    404: "There is no such object for the caller.",
-    406: "There is no such microversion, or the operation needs a higher one, or JSON is not "
-    "accepted.",
-    409: "It is not possible in the present state; nothing was changed.",
-    413: "The body is too large.",
-    415: "The body is not declared to be application/json.",
-    423: "An accelerator request of the instance is not resolved yet.",
-    502: "The device failed half way: it is given to nobody before that is mended.",
-    503: "The database or the message queue is not there now; try again.",
-}
+#: Errors that every operation can end with; a body that is too large is refused before
+#: anybody looks at the path.
+_COMMON = (400, 401, 403, 406, 413, 503)
 
 
 def document(resources: Resources, version: Version, base_url: str) -> dict[str, Any]:
@@ -52,7 +46,8 @@ def document(resources: Resources, version: Version, base_url: str) -> dict[str,
         for path, method, operation in operations_of(resource):
             if operation.since <= version:
                 full = f"/{name}{path}"
-                described = _operation(name, full, method, operation, version)
+                described = _operation(resource, full, method, operation, version)
+                described["tags"] = [name]
                 paths.setdefault(full, {})[method.lower()] = described
     return {
         "openapi": "3.1.0",
@@ -72,8 +67,9 @@ def document(resources: Resources, version: Version, base_url: str) -> dict[str,
             "securitySchemes": {
                 "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}
             },
-            "schemas": {"Fault": _fault(version)},
-            "headers": _headers(version),
+            "schemas": {**_objects(resources, version), **schemas(version)},
+            "headers": headers(version),
+            "responses": {f"Error{status}": error(status) for status in REASONS},
         },
     }
 
@@ -88,22 +84,8 @@ def operations_of(
 
 def _documents(version: Version) -> dict[str, Any]:
     """Return the paths that everybody may read."""
-    text = {"type": "string"}
-    link = {
-        "type": "object",
-        "properties": {"href": {"type": "string", "format": "uri"}, "rel": {"const": "self"}},
-        "required": ["href", "rel"],
-        "additionalProperties": False,
-    }
-    names = ("id", "links", "max_version", "min_version", "status")
-    schema: Schema = {
-        "type": "object",
-        "properties": {**dict.fromkeys(names, text), "links": {"type": "array", "items": link}},
-        "required": list(names),
-        "additionalProperties": False,
-    }
     return {
-        "/": {"get": _public("get_version", "Show the version", schema, version)},
+        "/": {"get": _public("get_version", "Show the version", VERSION, version)},
         "/openapi.json": {
             "get": _public("get_openapi", "Show this description", {"type": "object"}, version)
         },
@@ -113,7 +95,7 @@ def _documents(version: Version) -> dict[str, Any]:
 def _public(id_: str, summary: str, schema: Schema, version: Version) -> dict[str, Any]:
     success = {
         "description": summary,
-        "headers": _header_references(),
+        "headers": header_references(),
         "content": {"application/json": {"schema": schema}},
     }
     return {
@@ -121,21 +103,28 @@ def _public(id_: str, summary: str, schema: Schema, version: Version) -> dict[st
         "summary": summary,
         "security": [],
         "parameters": [_version_header(version)],
-        "responses": {"200": success, "406": _error(406)},
+        "responses": {
+            "200": success,
+            **{str(status): error_reference(status) for status in (406, 413)},
+        },
     }
 
 
 def _operation(
-    resource: str, path: str, method: str, operation: Operation, version: Version
+    resource: type[Resource] | Resource,
+    path: str,
+    method: str,
+    operation: Operation,
+    version: Version,
 ) -> dict[str, Any]:
+    identifier = operation.identifier or resource.identifier
     described: dict[str, Any] = {
         "operationId": f"{method.lower()}_{_PATH_PARAMETER.sub('of', path)[1:].replace('/', '_')}",
         "summary": operation.summary,
         "description": f"Policy: {operation.action}.",
-        "tags": [resource],
         "parameters": [
-            *map(_path_parameter, _PATH_PARAMETER.findall(path)),
-            *(_query_parameter(p) for p in operation.known_parameters() if p.is_in(version)),
+            *(_parameter(p, "path") for p in _in_path(path, identifier)),
+            *(_parameter(p, "query") for p in operation.known_parameters() if p.is_in(version)),
             _version_header(version),
         ],
         "responses": _responses(path, operation, version),
@@ -149,15 +138,16 @@ def _operation(
     return described
 
 
-def _path_parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+def _in_path(path: str, identifier: Parameter) -> Iterator[Parameter]:
+    for name in _PATH_PARAMETER.findall(path):
+        yield identifier if name == identifier.name else Parameter(name, SEGMENT, "It is not read.")
 
 
-def _query_parameter(parameter: Parameter) -> dict[str, Any]:
+def _parameter(parameter: Parameter, where: str) -> dict[str, Any]:
     return {
         "name": parameter.name,
-        "in": "query",
-        "required": parameter.required,
+        "in": where,
+        "required": parameter.required or where == "path",
         "description": parameter.meaning,
         "schema": dict(parameter.kind.schema),
     }
@@ -175,7 +165,7 @@ def _version_header(version: Version) -> dict[str, Any]:
 
 
 def _responses(path: str, operation: Operation, version: Version) -> dict[str, Any]:
-    success: dict[str, Any] = {"description": operation.summary, "headers": _header_references()}
+    success: dict[str, Any] = {"description": operation.summary, "headers": header_references()}
     schema = _answer(operation, version)
     if schema is not None:
         success["content"] = {"application/json": {"schema": schema}}
@@ -183,10 +173,10 @@ def _responses(path: str, operation: Operation, version: Version) -> dict[str, A
     if "{" in path:
         errors.add(404)
     if operation.body is not None:
-        errors.update(_WITH_BODY)
+        errors.add(415)
     responses = {str(operation.status): success}
     for status in sorted(errors):
-        responses[str(status)] = _error(status)
+        responses[str(status)] = error_reference(status)
     return responses
 
 
@@ -194,7 +184,7 @@ def _answer(operation: Operation, version: Version) -> Schema | None:
     answer = operation.answer
     if answer is None:
         return None
-    schema = answered(answer.declared, version)
+    schema = reference_to(answer.declared)
     if answer.many:
         schema = {"type": "array", "items": schema}
     if not answer.key:
@@ -213,58 +203,20 @@ def _answer(operation: Operation, version: Version) -> Schema | None:
 _NEXT: Schema = {
     "description": "Where the next page is; absent on the last one.",
     "type": "array",
-    "items": {
-        "type": "object",
-        "properties": {"rel": {"const": "next"}, "href": {"type": "string", "format": "uri"}},
-        "required": ["rel", "href"],
-        "additionalProperties": False,
-    },
+    "items": reference_to(Link),
 }
 
 
-def _error(status: int) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": _REASONS[status]}
-    if status == 401:
-        described["headers"] = {
-            "WWW-Authenticate": {"required": True, "schema": {"type": "string"}}
-        }
-        return described
-    if status == 503:
-        described["headers"] = {"Retry-After": {"required": True, "schema": {"const": RETRY_AFTER}}}
-    reference = {"$ref": "#/components/schemas/Fault"}
-    described["content"] = {"application/json": {"schema": reference}}
-    return described
-
-
-def _fault(version: Version) -> Schema:
-    code = ", code (a stable name of the error)" if version >= V2_4 else ""
-    return {
-        "type": "object",
-        "properties": {
-            "error_message": {
-                "type": "string",
-                "contentMediaType": "application/json",
-                "description": "JSON text: an object with faultcode (Client or Server), "
-                f"faultstring (the text), debuginfo (null){code}.",
-            }
-        },
-        "required": ["error_message"],
-        "additionalProperties": False,
-    }
-
-
-def _headers(version: Version) -> dict[str, Any]:
-    return {
-        name: {"required": True, "schema": {"const": value}}
-        for name, value in microversions.headers(version).items()
-    } | {
-        "x-openstack-request-id": {
-            "required": True,
-            "schema": {"type": "string", "pattern": "^req-"},
-        }
-    }
-
-
-def _header_references() -> dict[str, Any]:
-    names = (*microversions.headers(microversions.MINIMUM), "x-openstack-request-id")
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+def _objects(resources: Resources, version: Version) -> dict[str, Schema]:
+    """Return the schemas of all that is answered, by name."""
+    waiting: list[type[Declaration]] = [Link]
+    for resource in resources.values():
+        for _path, _method, operation in operations_of(resource):
+            if operation.answer is not None and operation.since <= version:
+                waiting.append(operation.answer.declared)
+    found: dict[str, Schema] = {}
+    while waiting:
+        declared = waiting.pop()
+        found[name_of(declared)] = answered(declared, version)
+        waiting.extend(nested_in(declared, version))
+    return dict(sorted(found.items()))

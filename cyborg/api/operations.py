@@ -19,7 +19,7 @@ from cyborg.api.calls import JSON, Call, Services, negotiate, require_json_accep
 from cyborg.api.context import from_environ
 from cyborg.api.fields import Declaration
 from cyborg.api.microversions import MINIMUM, V2_4, Version
-from cyborg.api.paging import page, parameters, without_filters
+from cyborg.api.paging import FILTERS, page, parameters, without_filters
 from cyborg.api.parameters import Parameter, parse
 
 #: Where a handler has its declaration.
@@ -69,12 +69,15 @@ class Operation:
     #: Statuses of errors, beside those that every operation has.
     errors: tuple[int, ...] = ()
     since: Version = MINIMUM
+    #: What the path says of which object; None: what the resource says (see Resource).
+    identifier: Parameter | None = None
 
     def known_parameters(self) -> tuple[Parameter, ...]:
         """Return the query parameters, those of pages included."""
         if self.listing is None:
             return self.parameters
-        return (*self.parameters, *parameters(self.listing.sortable))
+        known = (*self.parameters, *parameters(self.listing.sortable))
+        return (*known, FILTERS) if self.listing.filters else known
 
 
 def handler(operation: Operation) -> Callable[[Callable[..., object]], Callable[..., object]]:

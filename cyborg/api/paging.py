@@ -22,8 +22,7 @@ from cyborg.domain.paging import Page, SortKey
 LIMIT = Parameter("limit", number(1), "At most so many objects.")
 MARKER = Parameter("marker", UUID, "Only what comes after the object of this uuid.")
 
-#: What clients know by this name, before 2.4; of it these have an effect.
-FILTERS = "filters"
+#: Of what clients know as filters, before 2.4, these have an effect.
 _EFFECTIVE = ("limit", "marker", "sort_key", "sort_dir", "name")
 #: Known and without effect, as they have always been.
 _IDLE = (
@@ -33,6 +32,26 @@ _IDLE = (
     "availability",
     "interface_type",
     "instance_uuid",
+)
+_FILTER = {
+    "type": "object",
+    "properties": {"field": {"enum": [*_EFFECTIVE, *_IDLE]}, "value": {}},
+    "required": ["field", "value"],
+}
+#: Never parsed as one: see :func:`without_filters`.
+FILTERS = Parameter(
+    "filters",
+    Kind(
+        {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"anyOf": [_FILTER, {"type": "array", "items": _FILTER}]},
+        },
+        lambda _name, text: text,
+    ),
+    "JSON: a field and a value, or a list of these. Also as filters.field and filters.value, or "
+    "filters[0].field and filters[0].value.",
+    until=V2_4,
 )
 _DOTTED = re.compile(r"filters(?:\[([0-9]{1,2})\])?\.(field|value)\Z")
 
@@ -101,7 +120,7 @@ def _split(
         match = _DOTTED.match(name)
         if match:
             dotted.setdefault(match[1] or "", {})[match[2]] = value
-        elif name == FILTERS:
+        elif name == FILTERS.name:
             found += _from_json(value)
         else:
             rest.append((name, value))

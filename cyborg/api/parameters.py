@@ -70,6 +70,12 @@ def _text(name: str, text: str) -> str | None:
     return text or None
 
 
+def _segment(name: str, text: str) -> str:
+    return text
+
+
+#: Part of a path.
+SEGMENT = Kind({"type": "string", "minLength": 1}, _segment)
 #: Compared exactly. An empty one says nothing.
 TEXT = Kind({"type": "string"}, _text)
 UUID = Kind(

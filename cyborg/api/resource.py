@@ -19,6 +19,7 @@ from cyborg.api.fields import View
 from cyborg.api.microversions import V2_4
 from cyborg.api.operations import ATTRIBUTE, Operation
 from cyborg.api.paging import next_link
+from cyborg.api.parameters import UUID, Parameter
 from cyborg.domain.errors import NotFound
 from cyborg.domain.paging import Page
 
@@ -71,6 +72,8 @@ class Resource:
     """Base of the controllers, one a resource."""
 
     routes: ClassVar[Routes]
+    #: What is in a path behind the resource's name, for the API's description.
+    identifier: ClassVar[Parameter] = Parameter("uuid", UUID, "The object's uuid.")
 
     def __init__(self, services: Services) -> None:
         self.services = services

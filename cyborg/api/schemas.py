@@ -14,14 +14,34 @@ Schema = dict[str, Any]
 
 
 def answered(declared: type[Declaration], version: Version) -> Schema:
-    """Return the schema of an object that is answered: every field is there, and no other."""
+    """Return the schema of an object that is answered: every field is there, and no other.
+
+    Objects in it are referred to; see :func:`nested_in`.
+    """
     fields = fields_of(declared, version)
     return {
         "type": "object",
-        "properties": {field.name: _field(field, version, answered) for field in fields},
+        "properties": {field.name: _field(field, version, _reference) for field in fields},
         "required": [field.name for field in fields],
         "additionalProperties": False,
     }
+
+
+def name_of(declared: type[Declaration]) -> str:
+    """Return what the schema of an object is called in the API's description."""
+    return declared.__name__.removesuffix("Fields")
+
+
+def reference_to(declared: type[Declaration]) -> Schema:
+    """Return what stands for the schema of an object."""
+    return {"$ref": f"#/components/schemas/{name_of(declared)}"}
+
+
+def nested_in(declared: type[Declaration], version: Version) -> list[type[Declaration]]:
+    """Return the declarations of the objects that an answered object has."""
+    types = (field.datatype for field in fields_of(declared, version))
+    items = (type_.item_type if isinstance(type_, wtypes.ArrayType) else type_ for type_ in types)
+    return [item for item in items if isinstance(item, type) and issubclass(item, Declaration)]
 
 
 def accepted(declared: type[Declaration], version: Version) -> Schema:
@@ -35,6 +55,12 @@ def accepted(declared: type[Declaration], version: Version) -> Schema:
     }
 
 
+def once(path: str, *, least: bool = False) -> Schema:
+    """Return the schema of a JSON patch in which a path is at most once; at least, too."""
+    operation = {"properties": {"path": {"const": path}}, "required": ["path"]}
+    return {"contains": operation, "minContains": int(least), "maxContains": 1}
+
+
 def _field(field: Field, version: Version, nested: Any) -> Schema:
     schema = _type(field.datatype, version, nested)
     if field.values:
@@ -44,6 +70,10 @@ def _field(field: Field, version: Version, nested: Any) -> Schema:
         if "enum" in schema:
             schema["enum"] = [*schema["enum"], None]
     return {**schema, "description": field.meaning}
+
+
+def _reference(declared: type[Declaration], _version: Version) -> Schema:
+    return reference_to(declared)
 
 
 _SIMPLE: dict[Any, Schema] = {

@@ -26,7 +26,7 @@ from cyborg.api.fields import (
 )
 from cyborg.api.microversions import V2_4
 from cyborg.api.operations import Answer, Body, Listing, Operation, handler
-from cyborg.api.parameters import Parameter
+from cyborg.api.parameters import Kind, Parameter
 from cyborg.api.resource import Resource, Routes
 from cyborg.api.schemas import accepted
 from cyborg.api.v2 import arq_patch
@@ -49,7 +49,7 @@ from cyborg.policies import accelerator_requests as rules
 VISIBLE_STATES = [state.value for state in ArqState if state is not ArqState.DELETING]
 
 
-class ArqFields(Declaration):
+class AcceleratorRequestFields(Declaration):
     """An ARQ on the wire."""
 
     uuid = Field(wtypes.UuidType(), "The accelerator request's uuid.")
@@ -101,7 +101,7 @@ class ArqBody(Declaration):
 
 
 VIEW = View[AcceleratorRequest](
-    ArqFields,
+    AcceleratorRequestFields,
     attach_handle_type=lambda arq, _: arq.attach_handle.type if arq.attach_handle else "",
     attach_handle_uuid=lambda arq, _: arq.attach_handle.uuid if arq.attach_handle else None,
     attach_handle_info=lambda arq, _: dict(arq.attach_handle.info) if arq.attach_handle else {},
@@ -127,6 +127,9 @@ _LIST_PARAMETERS = (
     Parameter("device_profile_name", parameters.TEXT, "Of this device profile.", since=V2_4),
 )
 
+#: A comma list with something in it.
+_ARQS = Kind({"type": "string", "pattern": "[^,]"}, parameters.NAMES.parse)
+
 
 class AcceleratorRequestsController(Resource):
     """``/v2/accelerator_requests``."""
@@ -142,7 +145,7 @@ class AcceleratorRequestsController(Resource):
             action=rules.CREATE,
             status=201,
             body=Body("Which device profile.", lambda version: accepted(ArqBody, version)),
-            answer=Answer(ArqFields, "arqs", many=True),
+            answer=Answer(AcceleratorRequestFields, "arqs", many=True),
             errors=(404,),
         )
     )
@@ -171,7 +174,7 @@ class AcceleratorRequestsController(Resource):
             action=rules.GET_ALL,
             parameters=_LIST_PARAMETERS,
             listing=Listing(tuple(ARQ_SORT.columns)),
-            answer=Answer(ArqFields, "arqs", many=True),
+            answer=Answer(AcceleratorRequestFields, "arqs", many=True),
             errors=(423,),
         )
     )
@@ -219,7 +222,7 @@ class AcceleratorRequestsController(Resource):
         Operation(
             summary="Show an accelerator request",
             action=rules.GET_ONE,
-            answer=Answer(ArqFields),
+            answer=Answer(AcceleratorRequestFields),
         )
     )
     def show(self, call: Call, segment: str) -> object:
@@ -238,6 +241,7 @@ class AcceleratorRequestsController(Resource):
             status=202,
             body=Body("Accelerator requests, and a JSON patch for each.", arq_patch.schema),
             errors=(404, 409),
+            identifier=Parameter("uuid", parameters.SEGMENT, "Anything: the body says which."),
         )
     )
     def patch(self, call: Call, segment: str = "") -> None:
@@ -285,7 +289,7 @@ class AcceleratorRequestsController(Resource):
             parameters=(
                 Parameter(
                     "arqs",
-                    parameters.NAMES,
+                    _ARQS,
                     "Uuids, a comma list. Those that exist are deleted; then 404 for the others.",
                 ),
                 Parameter("instance", parameters.UUID, "All of this instance; none is fine."),

@@ -12,6 +12,7 @@ from typing import Any
 
 from cyborg.api.fields import canonical_uuid, require_uuid
 from cyborg.api.microversions import PROJECT_IN_PATCH, Version
+from cyborg.api.schemas import once
 from cyborg.domain.errors import InvalidInput
 
 #: Most ARQs in one PATCH or DELETE.
@@ -19,6 +20,7 @@ MAX_REQUESTS = 64
 
 _BINDING = ("hostname", "device_rp_uuid", "instance_uuid")
 _PROJECT = "project_id"
+_PROJECT_PATTERN = "^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"
 _MAX_HOSTNAME = 255
 
 
@@ -46,13 +48,14 @@ class Unbind:
 def schema(version: Version) -> Mapping[str, Any]:
     """Return the JSON schema of the body."""
     uuid = {"type": "string", "format": "uuid"}
-    values = {
+    values: dict[str, dict[str, Any]] = {
         "hostname": {"type": "string", "minLength": 1, "maxLength": _MAX_HOSTNAME},
         "device_rp_uuid": uuid,
         "instance_uuid": uuid,
     }
     if version >= PROJECT_IN_PATCH:
-        values[_PROJECT] = uuid
+        # Keystone's have no dashes.
+        values[_PROJECT] = {"type": "string", "pattern": _PROJECT_PATTERN}
     add = [
         {
             "type": "object",
@@ -73,22 +76,17 @@ def schema(version: Version) -> Mapping[str, Any]:
         },
         "required": ["op", "path"],
     }
+    needed = [once(f"/{name}", least=name in _BINDING) for name in values]
+    optional = [once(f"/{name}") for name in values]
+    bind = {"type": "array", "items": {"anyOf": add}, "allOf": needed}
+    unbind = {"type": "array", "items": remove, "minItems": 1, "allOf": optional}
     return {
         "type": "object",
         "propertyNames": uuid,
         "minProperties": 1,
         "maxProperties": MAX_REQUESTS,
-        "additionalProperties": {
-            "anyOf": [
-                {
-                    "type": "array",
-                    "items": {"anyOf": add},
-                    "minItems": len(_BINDING),
-                    "maxItems": len(values),
-                },
-                {"type": "array", "items": remove, "minItems": 1, "maxItems": len(values)},
-            ]
-        },
+        # All are bound, or all are unbound.
+        "anyOf": [{"additionalProperties": bind}, {"additionalProperties": unbind}],
     }
 
 

@@ -32,6 +32,7 @@ from cyborg.api.schemas import accepted
 from cyborg.db.attributes import ATTRIBUTE_SORT, list_attributes
 from cyborg.domain.errors import AttributeNotFound, InvalidInput
 from cyborg.domain.model import Attribute
+from cyborg.domain.providers import TRAIT_KEY
 from cyborg.policies import devices as rules
 
 _ID = re.compile(r"[0-9]{1,10}\Z")
@@ -39,6 +40,7 @@ _WHICH = {
     "anyOf": [
         {"type": "integer", "minimum": 1, "maximum": MAX_INTEGER},
         {"type": "string", "format": "uuid"},
+        {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"},
     ]
 }
 
@@ -78,6 +80,8 @@ def _body_schema(version: Version) -> Mapping[str, Any]:
     names = ["deployable_id"] + ["deployable_uuid"] * (version >= V2_4)
     # One of them, and not both.
     flat["oneOf"] = [{"required": [name]} for name in names]
+    flat["if"] = {"properties": {"key": {"pattern": f"^{TRAIT_KEY}"}}}
+    flat["then"] = {"properties": {"value": {"pattern": "^[A-Z0-9_]{1,255}$"}}}
     wrapped = {
         "type": "object",
         "properties": {"attribute": flat},
@@ -181,7 +185,8 @@ class AttributesController(Resource):
         Operation(
             summary="Refused: an attribute is deleted by its uuid",
             action=rules.ATTRIBUTE_DELETE,
-            status=204,
+            # What it always ends with.
+            status=400,
         )
     )
     def delete_nothing(self, call: Call) -> None:

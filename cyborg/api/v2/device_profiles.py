@@ -24,7 +24,7 @@ from cyborg.api.fields import (
 )
 from cyborg.api.microversions import V2_4, Version
 from cyborg.api.operations import Answer, Body, Listing, Operation, handler
-from cyborg.api.parameters import Parameter
+from cyborg.api.parameters import Kind, Parameter
 from cyborg.api.resource import Resource, Routes
 from cyborg.api.schemas import accepted
 from cyborg.api.v2 import profile_patch
@@ -64,6 +64,12 @@ class DeviceProfileBody(Declaration):
 
 VIEW = View[DeviceProfile](DeviceProfileFields, links=self_link("device_profiles"))
 
+#: A uuid has the form of a name.
+NAME_OR_UUID = parameters.matching("[A-Za-z0-9_-]{1,255}", "a uuid or a name")
+
+#: A comma list of which no member is empty.
+_ALL_NAMES = Kind({"type": "string", "pattern": "^[^,]+(,[^,]+)*$"}, parameters.TEXT.parse)
+
 
 def _list_schema(version: Version) -> Mapping[str, Any]:
     one = accepted(DeviceProfileBody, version)
@@ -77,6 +83,7 @@ class DeviceProfilesController(Resource):
         collection={"GET": "list", "POST": "create", "DELETE": "delete_named"},
         item={"GET": "show", "PATCH": "update", "DELETE": "delete"},
     )
+    identifier = Parameter("uuid", NAME_OR_UUID, "The device profile's uuid or name.")
 
     @handler(
         Operation(
@@ -197,7 +204,7 @@ class DeviceProfilesController(Resource):
             parameters=(
                 Parameter(
                     "value",
-                    parameters.TEXT,
+                    _ALL_NAMES,
                     "Names, a comma list: all are deleted, or none.",
                     required=True,
                 ),

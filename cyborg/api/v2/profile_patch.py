@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cyborg.api.microversions import Version
+from cyborg.api.schemas import once
 from cyborg.api.v2.profile_schemas import DESCRIPTION, GROUPS, NAME
 from cyborg.domain.errors import InvalidInput
 
@@ -36,7 +37,12 @@ def schema(_version: Version) -> Mapping[str, Any]:
         "required": ["op", "path"],
         "additionalProperties": False,
     }
-    return {"type": "array", "minItems": 1, "items": {"anyOf": [*operations, remove]}}
+    return {
+        "type": "array",
+        "minItems": 1,
+        "items": {"anyOf": [*operations, remove]},
+        "allOf": [once(path) for path in _PATHS],
+    }
 
 
 def parse(body: object) -> dict[str, object]:

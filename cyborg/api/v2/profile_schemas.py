@@ -27,7 +27,7 @@ GROUPS: dict[str, Any] = {
         "patternProperties": {
             f"^resources:(FPGA|GPU|PGPU|VGPU|{_CUSTOM})$": _AMOUNT,
             f"^trait:{_CUSTOM}$": {"enum": ["required", "forbidden"]},
-            "^accel:.": {"type": ["string", "number"]},
+            "^accel:[\\s\\S]": {"type": ["string", "number"]},
         },
         "additionalProperties": False,
     },

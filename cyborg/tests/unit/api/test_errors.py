@@ -144,7 +144,7 @@ def test_unknown_query_parameters_are_named(api: Api, path: str) -> None:
     response = api.get(f"{path}?limit=1&y=1&x=2&y=3")
     assert response.status_int == 400
     assert text_of(response).startswith('Unknown argument: "y, x" (known: ')
-    assert text_of(response).endswith("limit, marker)")
+    assert "limit, marker" in text_of(response)
 
 
 def test_unknown_query_parameter_where_none_is_known(api: Api) -> None:
