@@ -12,6 +12,7 @@ extensions = [
     "oslo_config.sphinxext",
     "oslo_policy.sphinxext",
     "errors",
+    "openapi",
 ]
 
 project = "Cyborg"
