@@ -8,6 +8,9 @@ SERVICES_VENV := .venv-services
 OPENSTACK_VENV := .venv-openstack
 DOCS_VENV := .venv-docs
 DATA := .standalone
+# For "make fuzz": cases an operation, a persona and a microversion; and on what.
+EXAMPLES := 500
+DATABASE := sqlite
 # A checkout without tags or a tarball without .git has no version to find.
 export PBR_VERSION ?= 0.1.0
 
@@ -30,6 +33,11 @@ test: $(VENV)/.test $(CLIENT_VENV)/.made $(SERVICES_VENV)/.made $(OPENSTACK_VENV
 .PHONY: test-nova
 test-nova: $(VENV)/.run ## Try every instance operation under a real Nova, in a "ministack" (MINISTACK=its directory).
 	@tools/test_nova.sh $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(VENV)/.test ## Try the API at length with schemathesis (EXAMPLES=500, DATABASE=sqlite).
+	@CYBORG_TEST_FUZZ=$(EXAMPLES) CYBORG_TEST_FUZZ_DATABASE=$(DATABASE) $(VENV)/bin/python -m pytest \
+		cyborg/tests/functional/fuzz --timeout 0 $(ARGS)
 
 .PHONY: deps
 deps: ## Install the system packages that the tests need (the only thing that installs any).
