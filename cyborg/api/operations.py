@@ -115,7 +115,10 @@ def document(function: Callable[..., object]) -> Callable[..., object]:
 def answer_of(result: object, status: int) -> webob.Response:
     """Return the response with a result."""
     if result is None:
-        return webob.Response(status=status, content_type=None)
+        empty = webob.Response(status=status)
+        # WebOb takes what is empty for HTML.
+        empty.content_type = None
+        return empty
     body = json.dumps(result).encode("ascii")
     return webob.Response(body=body, status=status, content_type=JSON)
 

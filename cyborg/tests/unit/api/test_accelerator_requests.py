@@ -206,6 +206,7 @@ class TestPatch:
         with api.statements() as statements:
             response = api.request("PATCH", PATH + segment, NOVA, body=patch(INITIAL, DIRECT))
         assert (response.status_int, response.body) == (202, b"")
+        assert "Content-Type" not in response.headers
         bindings = {INITIAL: BINDING, DIRECT: BINDING}
         assert api.conductor.calls == [("bind", (bindings, MINE, True))]
         assert len(statements) == 1
