@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from cyborg.tests.servers import Keystone, Placement, ServerError
-from cyborg.tests.servers.keystone import PASSWORD
+from cyborg.tests.servers.keystone import PASSWORD, Scope
 
 # user, project, the roles that the service sees
 PEOPLE = [
@@ -27,6 +27,8 @@ PEOPLE = [
     ("demo-accelerator-user", "demo", {"accelerator_user"}),
     ("demo-accelerator-admin", "demo", {"accelerator_admin", "accelerator_user"}),
     ("other", "other", {"member", "reader"}),
+    ("other-manager", "other", {"manager", "member", "reader"}),
+    ("other-accelerator-admin", "other", {"accelerator_admin", "accelerator_user"}),
 ]
 
 
@@ -60,6 +62,30 @@ def test_tokens_are_for_the_own_project_by_default_and_for_no_foreign_one(
     with pytest.raises(ServerError, match="401"):
         keystone.token("other", "demo")
     assert validated(keystone, "invented").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("scope", "roles", "known"),
+    [
+        (Scope.UNSCOPED, set(), set()),
+        (Scope.DOMAIN, {"admin", "manager", "member", "reader"}, {"domain"}),
+        (Scope.SYSTEM, {"admin", "manager", "member", "reader"}, {"system"}),
+    ],
+)
+def test_tokens_for_no_project(
+    keystone: Keystone, scope: Scope, roles: set[str], known: set[str]
+) -> None:
+    token = validated(keystone, keystone.token("admin", scope)).json()["token"]
+    assert {role["name"] for role in token.get("roles", [])} == roles
+    assert token.keys() & {"project", "domain", "system"} == known
+
+
+def test_tokens_that_were_valid(keystone: Keystone) -> None:
+    assert validated(keystone, keystone.expired_token("demo")).status_code == 404
+    token = keystone.token("demo")
+    keystone.revoke(token)
+    assert validated(keystone, token).status_code == 404
+    assert validated(keystone, keystone.token("demo")).status_code == 200
 
 
 def test_credentials(keystone: Keystone) -> None:

@@ -1,6 +1,9 @@
 """A private Keystone."""
 
+import datetime
+import time
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from requests import Response
@@ -33,9 +36,26 @@ _USERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "demo-accelerator-user": ("demo", ("accelerator_user",)),
     "demo-accelerator-admin": ("demo", ("accelerator_admin",)),
     "other": ("other", ("member",)),
+    "other-manager": ("other", ("manager", "member")),
+    "other-accelerator-admin": ("other", ("accelerator_admin",)),
 }
 #: What some have elsewhere, too.
 _MORE = (("admin", "demo", "admin"), ("demo-admin", "admin", "admin"))
+
+
+class Scope(StrEnum):
+    """What a token can be for that is no project."""
+
+    UNSCOPED = "unscoped"
+    DOMAIN = "domain"
+    SYSTEM = "system"
+
+
+_SCOPES: dict[Scope, dict[str, Any]] = {
+    Scope.UNSCOPED: {"unscoped": {}},
+    Scope.DOMAIN: {"domain": _DOMAIN},
+    Scope.SYSTEM: {"system": {"all": True}},
+}
 
 
 class Keystone(WsgiService):
@@ -77,6 +97,9 @@ class Keystone(WsgiService):
                 self._grant(user, own, role)
         for user, elsewhere, role in _MORE:
             self._grant(user, elsewhere, role)
+        # Of the system it is the administrator since the bootstrap.
+        domain = f"/domains/default/users/{self.user_id(_ADMIN)}"
+        self.ask("PUT", f"{domain}/roles/{self._id('role', 'admin')}")
 
     def register(self, service_type: str, name: str, url: str) -> None:
         """Name a service's URL in the catalogue, instead of the one that may be there."""
@@ -102,16 +125,45 @@ class Keystone(WsgiService):
             if endpoint["interface"] == "public"
         }
 
-    def token(self, user: str, project: str | None = None) -> str:
+    def token(self, user: str, project: str | Scope | None = None) -> str:
         """Return a new token of a user for a project, by default for the user's own.
 
         :raises ServerError: the user has no role there.
         """
-        scope = {"project": {"name": project or _USERS[user][0], "domain": _DOMAIN}}
         password = {"user": {"name": user, "domain": _DOMAIN, "password": PASSWORD}}
         identity = {"methods": ["password"], "password": password}
-        body = {"auth": {"identity": identity, "scope": scope}}
-        answer = self._request("POST", f"{self.url}/auth/tokens", json=body)
+        if isinstance(project, Scope):
+            return self._new_token({"identity": identity, "scope": _SCOPES[project]})
+        scope = {"project": {"name": project or _USERS[user][0], "domain": _DOMAIN}}
+        return self._new_token({"identity": identity, "scope": scope})
+
+    def expired_token(self, user: str) -> str:
+        """Return a token of a user for the own project that was valid until now.
+
+        It was an application credential's, whose life ends with the credential's.
+        """
+        token = {"X-Auth-Token": self.token(user)}
+        end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=1)
+        credential = {"name": f"until {end}", "expires_at": f"{end:%Y-%m-%dT%H:%M:%S.%f}"}
+        url = f"{self.url}/users/{self.user_id(user)}/application_credentials"
+        answer = self._request(
+            "POST", url, json={"application_credential": credential}, headers=token
+        )
+        made = self._expected(answer).json()["application_credential"]
+        kept = {"id": made["id"], "secret": made["secret"]}
+        identity = {"methods": ["application_credential"], "application_credential": kept}
+        expired = self._new_token({"identity": identity})
+        while datetime.datetime.now(datetime.UTC) <= end:
+            time.sleep(0.05)
+        return expired
+
+    def revoke(self, token: str) -> None:
+        """Make a token invalid before its time."""
+        headers = {"X-Auth-Token": token, "X-Subject-Token": token}
+        self._expected(self._request("DELETE", f"{self.url}/auth/tokens", headers=headers))
+
+    def _new_token(self, auth: dict[str, Any]) -> str:
+        answer = self._request("POST", f"{self.url}/auth/tokens", json={"auth": auth})
         return str(self._expected(answer).headers["X-Subject-Token"])
 
     def project_id(self, name: str) -> str:
