@@ -24,6 +24,11 @@ LOG = log.getLogger(__name__)
 #: No project has this id: who may read it may read any.
 _ANY_PROJECT = "*"
 
+#: What belongs to a project: without one nobody has any of it, whatever the policy says.
+_OF_PROJECTS = frozenset(
+    {arq_rules.GET_ALL, arq_rules.GET_ONE, arq_rules.CREATE, arq_rules.UPDATE, arq_rules.DELETE}
+)
+
 #: What these need by default; tempest looks for the words.
 _NEED_SERVICE_TOKEN = frozenset({arq_rules.UPDATE, arq_rules.DELETE})
 
@@ -87,7 +92,9 @@ class Authorizer:
         raise Forbidden(text)
 
     def allows(self, context: ApiContext, action: str, target: Mapping[str, object]) -> bool:
-        """Return whether the policy allows an action."""
+        """Return whether the policy allows an action, and the token has what it needs."""
+        if context.project_id is None and action in _OF_PROJECTS:
+            return False
         return bool(self._enforcer.authorize(action, dict(target), context.credentials()))
 
     def sees(self, context: ApiContext, arq: AcceleratorRequest) -> bool:

@@ -226,6 +226,34 @@ def test_nobody_without_a_project_matches_what_has_none(api: Api) -> None:
     assert api.get(f"{ARQS}/{INITIAL}", persona).status_int == 404
 
 
+@pytest.mark.parametrize(
+    "persona", [SYSTEM, Persona(("admin",), None), Persona((), None).with_service_token()]
+)
+def test_without_a_project_there_is_no_arq_whatever_the_policy_says(
+    api: Api, tmp_path: Path, persona: Persona
+) -> None:
+    rules = [rule.name for rule in list_rules() if rule.name.startswith("cyborg:arq:")]
+    file = tmp_path / "policy.yaml"
+    file.write_text("".join(f'"{rule}": "@"\n' for rule in rules))
+    api.conf.set_override("policy_file", str(file), "oslo_policy")
+    changed = build(api.conf, api.database, api.conductor)
+    refused = {
+        ("GET", ARQS): 403,
+        ("GET", f"{ARQS}/{INITIAL}"): 404,
+        ("POST", ARQS): 403,
+        ("DELETE", f"{ARQS}/{INITIAL}"): 404,
+        ("DELETE", f"{ARQS}?instance={INSTANCE}"): 403,
+    }
+    for (method, path), status in refused.items():
+        body = {"device_profile_name": "fpga"} if method == "POST" else None
+        assert changed.request(method, path, persona, body=body).status_int == status, path
+        somebody = changed.request(method, path, Persona(()), body=body)
+        assert somebody.status_int < 300, "the rules are open"
+        api.conductor.calls.clear()
+    assert changed.request("PATCH", ARQS, persona, body=patch(INITIAL)).status_int == 404
+    assert api.conductor.calls == []
+
+
 @pytest.mark.parametrize("status", ["Invalid", ""])
 def test_a_service_token_counts_only_when_it_was_validated(api: Api, status: str) -> None:
     headers = {"X-Service-Identity-Status": status}
