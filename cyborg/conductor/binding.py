@@ -6,7 +6,9 @@ answer ends it (:mod:`cyborg.conductor.finishing`).
 
 An ARQ belongs to the project of its instance. Who that is was remembered at the instance's
 first bind; where it was not, the caller is the owner, except an administrator, who may be
-doing something with anybody's server: then Nova is asked.
+doing something with anybody's server: then Nova is asked. Whoever binds without a service is
+believed nothing: that somebody's server gets a device, and whose its ARQs are, is not theirs to
+say.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from cyborg.db.tables import accelerator_requests
 from cyborg.domain.errors import (
     AcceleratorRequestStateConflict,
     DeviceNotAvailable,
+    Forbidden,
     InvalidInput,
     NoFreeHandle,
     ProviderNotFound,
@@ -77,8 +80,8 @@ class Bind:
     owner_is_certain: bool
     by_service: bool
     generations: Generations
-    #: False: Nova does not know the instance now, and may know better later.
-    remember_owner: bool = True
+    #: False: it is only what the caller says, or Nova may know better later.
+    remember_owner: bool
 
 
 class _OwnerUnknown(Exception):
@@ -108,6 +111,7 @@ def bind(
     :raises DeviceNotAvailable: the device is disabled or missing, the deployable is being
         programmed or holds what nobody knows, or the group asks for a programming.
     :raises NoFreeHandle: too few handles are free.
+    :raises Forbidden: no service asks, and the instance is another project's.
     :raises ServiceUnavailable: Nova must be asked whose the instance is, and cannot be.
     """
     parsed = {uuid: Binding(**binding) for uuid, binding in bindings.items()}
@@ -120,9 +124,10 @@ def bind(
         instances.pop(),
         hostnames.pop(),
         owner_project_id,
-        owner_is_certain or env.nova is None,
+        (owner_is_certain and by_service) or env.nova is None,
         by_service,
         generations,
+        remember_owner=by_service,
     )
     try:
         begun = _run(env, request)
@@ -144,7 +149,15 @@ def _with_owner_of(env: Environment, request: Bind) -> Bind:
     server = env.nova.server(request.instance_uuid)
     if server is None:
         return replace(request, owner_is_certain=True, remember_owner=False)
-    return replace(request, owner_project_id=server.project_id, owner_is_certain=True)
+    _check_owner(request, server.project_id)
+    return replace(
+        request, owner_project_id=server.project_id, owner_is_certain=True, remember_owner=True
+    )
+
+
+def _check_owner(request: Bind, owner_project_id: str) -> None:
+    if not request.by_service and owner_project_id != request.owner_project_id:
+        raise Forbidden("The instance belongs to another project.")
 
 
 def _bind(env: Environment, request: Bind, wait: bool, connection: sa.Connection) -> Afterwards:
@@ -156,7 +169,9 @@ def _bind(env: Environment, request: Bind, wait: bool, connection: sa.Connection
         return Afterwards()
     for arq in arqs:
         _check_bindable(arq)
-    if arqs[0].instance_owner is None and not request.owner_is_certain:
+    if arqs[0].instance_owner is not None:
+        _check_owner(request, arqs[0].instance_owner)
+    elif not request.owner_is_certain:
         raise _OwnerUnknown
     found = _providers(connection, request, arqs)
     handles = attach_handles.take(

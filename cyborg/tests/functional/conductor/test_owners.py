@@ -15,6 +15,7 @@ from cyborg.domain.clock import new_uuid
 from cyborg.domain.errors import (
     AcceleratorRequestNotFound,
     AcceleratorRequestStateConflict,
+    Forbidden,
     ProviderNotFound,
     ServiceUnavailable,
 )
@@ -202,6 +203,30 @@ def test_whoever_was_remembered_while_nova_was_asked_is_the_owner(
     asking = interrupted(ready, lambda: bind(other, first, instance=instance, owner=PROJECT))
     bind_as_admin(asking, second, instance=instance)
     assert {arq(ready, uuid).project_id for uuid in (first, second)} == {PROJECT}
+    assert remembered(ready) == {instance: PROJECT}
+
+
+def test_a_bind_without_a_service_is_refused_if_another_owner_was_remembered_meanwhile(
+    ready: Environment, nova: NovaStandIn, other: Environment
+) -> None:
+    first, second = make(ready)[0], make(ready)[0]
+    instance = owned_by(nova, PROJECT)
+    asking = interrupted(ready, lambda: bind(other, first, instance=instance, owner=OTHER_PROJECT))
+    with pytest.raises(Forbidden):
+        bind(asking, second, instance=instance, owner=PROJECT, by_service=False)
+    assert arq(ready, second).state == "Initial"
+    assert remembered(ready) == {instance: OTHER_PROJECT}
+
+
+@only_sqlite
+def test_of_a_bind_without_a_service_is_remembered_what_nova_says(
+    ready: Environment, nova: NovaStandIn
+) -> None:
+    instance = owned_by(nova, PROJECT)
+    bind(ready, *make(ready), instance=instance, by_service=False)
+    bind(ready, *make(ready), instance=new_uuid(), by_service=False)
+    alone = dataclasses.replace(ready, nova=None)
+    bind(alone, *make(alone), instance=new_uuid(), by_service=False)
     assert remembered(ready) == {instance: PROJECT}
 
 
