@@ -25,7 +25,7 @@ from cyborg.api.v2.devices import DevicesController
 from cyborg.db.database import ReadDatabase
 from cyborg.rpc.conductor import ConductorClient
 
-#: All that there is, by its name in paths.
+#: All that the API has beside its documents: name in paths to controller.
 RESOURCES: Mapping[str, type[Resource]] = {
     "devices": DevicesController,
     "deployables": DeployablesController,

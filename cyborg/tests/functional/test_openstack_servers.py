@@ -15,6 +15,11 @@ from cyborg.tests.servers.keystone import PASSWORD, Scope
 PEOPLE = [
     ("admin", "admin", {"admin", "manager", "member", "reader"}),
     ("admin", "demo", {"admin", "manager", "member", "reader"}),
+    (
+        "operator",
+        "admin",
+        {"admin", "manager", "member", "reader", "accelerator_admin", "accelerator_user"},
+    ),
     ("cyborg", "service", {"admin", "manager", "member", "reader", "service"}),
     ("nova", "service", {"admin", "manager", "member", "reader", "service"}),
     ("placement", "service", {"admin", "manager", "member", "reader", "service"}),

@@ -24,6 +24,7 @@ _IMPLIED = {"accelerator_admin": "accelerator_user"}
 #: By user the project that is its own, and its roles there.
 _USERS: dict[str, tuple[str, tuple[str, ...]]] = {
     _ADMIN: ("admin", ()),  # bootstrapped
+    "operator": ("admin", ("admin", "accelerator_admin")),
     "cyborg": ("service", ("admin", "service")),
     "nova": ("service", ("admin", "service")),
     "glance": ("service", ("admin", "service")),

@@ -1,4 +1,4 @@
-"""Who may do what: the table of the architecture page, row by row."""
+"""How policy is asked and changed; who may do what by default is in ``functional/matrix``."""
 
 from __future__ import annotations
 
@@ -9,25 +9,17 @@ import pytest
 from oslo_config import cfg
 
 from cyborg.api.authorization import Authorizer
-from cyborg.db.tables import devices
 from cyborg.domain.errors import ConfigurationError
-from cyborg.domain.model import Attribute, DeviceProfile
 from cyborg.policies import list_rules
 from cyborg.tests.unit.api.conftest import build
 from cyborg.tests.unit.api.harness import (
     ACCELERATOR_ADMIN,
     ADMIN,
-    ADMIN_ELSEWHERE,
     MANAGER,
     MEMBER,
-    NO_ROLE,
     NOVA,
-    NOW,
-    OTHER_ACCELERATOR_ADMIN,
-    OTHER_MEMBER,
     OTHERS,
     READER,
-    SERVICE,
     SYSTEM,
     USER,
     Api,
@@ -35,179 +27,15 @@ from cyborg.tests.unit.api.harness import (
     text_of,
 )
 from cyborg.tests.unit.api.rows import (
-    ATTRIBUTE,
     BOUND,
-    DEPLOYABLE,
     DEVICE,
-    DIRECT,
-    DIRECT_INSTANCE,
-    GROUPS,
     INITIAL,
     INSTANCE,
     OTHERS_INITIAL,
-    PROFILE,
-    STARTED,
-    UNKNOWN,
 )
 from cyborg.tests.unit.api.test_accelerator_requests import patch
 
-PERSONAS = {
-    "admin": ADMIN,
-    "admin elsewhere": ADMIN_ELSEWHERE,
-    "manager": MANAGER,
-    "member": MEMBER,
-    "reader": READER,
-    "accelerator_user": USER,
-    "accelerator_admin": ACCELERATOR_ADMIN,
-    "service": SERVICE,
-    "other member": OTHER_MEMBER,
-    "other accelerator_admin": OTHER_ACCELERATOR_ADMIN,
-    "no role": NO_ROLE,
-    "system scope": SYSTEM,
-    "nova": NOVA,
-    "nova for another": OTHER_MEMBER.with_service_token(),
-    "nova for a reader": READER.with_service_token(),
-    "false service": MEMBER.with_service_token("member"),
-}
-
-PROGRAM = [{"path": "/program", "op": "replace", "value": [{"image_uuid": UNKNOWN}]}]
 ARQS = "/v2/accelerator_requests"
-READ_ARQ = ("admin", "manager", "member", "reader", "accelerator_user", "accelerator_admin")
-READ_ANY = ("admin elsewhere", "nova", "nova for another", "nova for a reader")
-READ_DEVICES = (
-    "admin",
-    "admin elsewhere",
-    "manager",
-    "accelerator_admin",
-    "other accelerator_admin",
-)
-SERVICES = ("nova", "nova for another", "nova for a reader")
-ADMINS = ("admin", "admin elsewhere")
-#: For whom an ARQ of the first project does not exist.
-STRANGERS = ("other member", "other accelerator_admin", "system scope")
-
-
-def verdicts(allowed: tuple[str, ...], hidden: tuple[str, ...] = ()) -> dict[str, int]:
-    """Return each persona's expected status: 0 for a success."""
-    return {name: 0 if name in allowed else 404 if name in hidden else 403 for name in PERSONAS}
-
-
-ARQ_READERS = (*READ_ARQ, *READ_ANY, "false service")
-CREATORS = (
-    "admin",
-    "admin elsewhere",
-    "manager",
-    "accelerator_user",
-    "accelerator_admin",
-    "other accelerator_admin",
-    "service",
-    "nova",
-    "nova for another",
-)
-UNBOUND_DELETERS = (
-    "admin",
-    "manager",
-    "accelerator_user",
-    "accelerator_admin",
-    "service",
-    "nova",
-    "nova for another",
-)
-DIRECT_BINDERS = ("admin", "manager", "accelerator_admin", *SERVICES)
-PROFILE_READERS = tuple(
-    name for name in PERSONAS if name not in ("no role", "service", "system scope")
-)
-
-MATRIX = [
-    ("POST", ARQS, {"device_profile_name": "fpga"}, verdicts(CREATORS)),
-    ("GET", f"{ARQS}/{INITIAL}", None, verdicts(ARQ_READERS, STRANGERS)),
-    ("PATCH", ARQS, patch(INITIAL), verdicts(DIRECT_BINDERS, STRANGERS)),
-    ("PATCH", ARQS, patch(DIRECT, op="remove"), verdicts(DIRECT_BINDERS, STRANGERS)),
-    ("PATCH", ARQS, patch(BOUND), verdicts(SERVICES, STRANGERS)),
-    ("PATCH", ARQS, patch(BOUND, op="remove"), verdicts(SERVICES, STRANGERS)),
-    ("PATCH", ARQS, patch(INITIAL, BOUND), verdicts(SERVICES, STRANGERS)),
-    ("DELETE", f"{ARQS}/{INITIAL}", None, verdicts(UNBOUND_DELETERS, STRANGERS)),
-    ("DELETE", f"{ARQS}?arqs={INITIAL}", None, verdicts(UNBOUND_DELETERS, STRANGERS)),
-    ("DELETE", f"{ARQS}/{BOUND}", None, verdicts(SERVICES, STRANGERS)),
-    ("DELETE", f"{ARQS}?arqs={STARTED}", None, verdicts(SERVICES, STRANGERS)),
-    ("DELETE", f"{ARQS}?arqs={INITIAL},{BOUND}", None, verdicts(SERVICES[:2], STRANGERS)),
-    ("DELETE", f"{ARQS}/{DIRECT}", None, verdicts(SERVICES, STRANGERS)),
-    ("DELETE", f"{ARQS}?instance={INSTANCE}", None, verdicts(SERVICES)),
-    ("DELETE", f"{ARQS}?instance={DIRECT_INSTANCE}", None, verdicts(SERVICES)),
-    ("DELETE", f"{ARQS}?instance={UNKNOWN}", None, verdicts(SERVICES)),
-    ("GET", "/v2/device_profiles", None, verdicts(PROFILE_READERS)),
-    ("GET", f"/v2/device_profiles/{PROFILE}", None, verdicts(PROFILE_READERS)),
-    ("POST", "/v2/device_profiles", [{"name": "a", "groups": GROUPS}], verdicts(ADMINS)),
-    ("DELETE", f"/v2/device_profiles/{PROFILE}", None, verdicts(ADMINS)),
-    ("DELETE", "/v2/device_profiles?value=fpga", None, verdicts(ADMINS)),
-    ("GET", "/v2/devices", None, verdicts(READ_DEVICES)),
-    ("GET", f"/v2/devices/{DEVICE}", None, verdicts(READ_DEVICES)),
-    ("POST", f"/v2/devices/{DEVICE}/enable", None, verdicts(ADMINS)),
-    ("POST", f"/v2/devices/{DEVICE}/disable", None, verdicts(ADMINS)),
-    ("GET", "/v2/deployables", None, verdicts(READ_DEVICES)),
-    ("GET", f"/v2/deployables/{DEPLOYABLE}", None, verdicts(READ_DEVICES)),
-    ("PATCH", f"/v2/deployables/{DEPLOYABLE}/program", PROGRAM, verdicts(READ_DEVICES)),
-    ("GET", "/v2/attributes", None, verdicts(READ_DEVICES)),
-    ("GET", f"/v2/attributes/{ATTRIBUTE}", None, verdicts(READ_DEVICES)),
-    (
-        "POST",
-        "/v2/attributes",
-        {"deployable_id": 1, "key": "k", "value": "v"},
-        verdicts(ADMINS),
-    ),
-    ("DELETE", f"/v2/attributes/{ATTRIBUTE}", None, verdicts(ADMINS)),
-]
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "body", "expected"),
-    MATRIX,
-    ids=[f"{n}-{row[0]}-{row[1]}" for n, row in enumerate(MATRIX)],
-)
-def test_matrix(api: Api, method: str, path: str, body: object, expected: dict[str, int]) -> None:
-    api.conductor.answers = {
-        "create_attribute": Attribute(9, ATTRIBUTE, 1, DEPLOYABLE, "k", "v", NOW, None),
-        "create_device_profile": DeviceProfile(3, UNKNOWN, "a", None, tuple(GROUPS), NOW, None),
-    }
-    found = {}
-    for name, persona in PERSONAS.items():
-        api.conductor.calls.clear()
-        status = api.request(method, path, persona, body=body).status_int
-        found[name] = 0 if status < 300 else status
-        if found[name] or method == "GET":
-            assert api.conductor.calls == [], name
-        else:
-            assert len(api.conductor.calls) == 1, name
-    assert found == expected
-
-
-def test_only_an_administrator_programs_a_smartnic(api: Api) -> None:
-    with api.database.engine.begin() as connection:
-        connection.execute(devices.update().where(devices.c.uuid == DEVICE).values(type="NIC"))
-    path = f"/v2/deployables/{DEPLOYABLE}/program"
-    found = {
-        name: api.request("PATCH", path, persona, body=PROGRAM).status_int
-        for name, persona in PERSONAS.items()
-    }
-    assert found == {name: 200 if name in ADMINS else 403 for name in PERSONAS}
-
-
-def test_whom_a_list_shows_what(api: Api) -> None:
-    seen: dict[str, object] = {}
-    for name, persona in PERSONAS.items():
-        response = api.get(ARQS, persona)
-        if response.status_int == 200:
-            projects = {arq["project_id"] for arq in response.json["arqs"]}
-            seen[name] = "all" if len(projects) > 1 else projects.pop()
-        else:
-            seen[name] = response.status_int
-    mine = (*READ_ARQ[1:], "false service")
-    assert seen == {
-        **dict.fromkeys(("admin", *READ_ANY), "all"),
-        **dict.fromkeys(mine, MEMBER.project),
-        **dict.fromkeys(("other member", "other accelerator_admin"), OTHERS),
-        **dict.fromkeys(("service", "no role", "system scope"), 403),
-    }
 
 
 @pytest.mark.parametrize("op", ["add", "remove"])
