@@ -51,7 +51,7 @@ from cyborg.domain.model import (
     Presence,
     ProviderJobKind,
 )
-from cyborg.domain.profiles import needs_programming
+from cyborg.domain.profiles import asks_for, needs_programming
 from cyborg.domain.states import BINDABLE, ArqState
 
 LOG = log.getLogger(__name__)
@@ -231,6 +231,11 @@ def _check_provider(provider: Provider, hostname: str, arq: LockedRequest) -> No
     if provider.host != hostname:
         raise WrongHost(
             f"Deployable {provider.deployable_name} is on host {provider.host}, not on {hostname}."
+        )
+    if not asks_for(arq.group, provider.resource_class):
+        raise DeviceNotAvailable(
+            f"Deployable {provider.deployable_name} is of class {provider.resource_class}, for "
+            "which the device profile's group does not ask."
         )
     if provider.status is not DeviceStatus.ENABLED:
         raise DeviceNotAvailable(f"The device of {provider.deployable_name} is disabled.")

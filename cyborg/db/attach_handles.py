@@ -25,6 +25,7 @@ class Provider:
 
     deployable_id: int
     deployable_name: str
+    resource_class: str
     rp_uuid: str
     host: str
     device_identity: str
@@ -63,6 +64,7 @@ def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict
         sa.select(
             deployables.c.id,
             deployables.c.name,
+            deployables.c.resource_class,
             deployables.c.rp_uuid,
             deployables.c.needs_prepare,
             deployables.c.needs_release,
@@ -83,6 +85,7 @@ def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict
         row.rp_uuid: Provider(
             deployable_id=row.id,
             deployable_name=row.name,
+            resource_class=row.resource_class,
             rp_uuid=row.rp_uuid,
             host=row.host,
             device_identity=row.identity,

@@ -99,6 +99,11 @@ def needs_known_classes(groups: Sequence[Mapping[str, str]]) -> bool:
     )
 
 
+def asks_for(group: Mapping[str, str], resource_class: str) -> bool:
+    """Return whether the group asks for some of a resource class."""
+    return _RESOURCES + resource_class in group
+
+
 def needs_programming(group: Mapping[str, str]) -> bool:
     """Return whether a bind of this group must load a bitstream first."""
     return not _LOADED.isdisjoint(group)

@@ -24,6 +24,7 @@ from cyborg.db.tables import accelerator_requests, metadata
 from cyborg.domain.clock import new_uuid
 from cyborg.tests.helpers import counted_statements, make_conf
 from cyborg.tests.servers import MariaDB
+from cyborg.tests.unit.api.harness import Believing
 
 ARQS = "/v2/accelerator_requests"
 NOW = datetime.datetime(2026, 11, 25, tzinfo=datetime.UTC)
@@ -112,7 +113,11 @@ def _fill(connection: sa.Connection, count: int) -> list[str]:
 def filled(mariadb: MariaDB, count: int) -> Iterator[Filled]:
     with pytest.MonkeyPatch.context() as patch:
         # Who asks is in the headers, as keystonemiddleware leaves them.
-        patch.setattr(app, "authenticated", lambda application, _conf: application)
+        patch.setattr(
+            app, "authenticated", lambda application, _conf, **_options: Believing(application)
+        )
+            app, "authenticated", lambda application, _conf, **_options: Believing(application)
+        )
         service = Filled(make_conf(mariadb.create_database()), count)
     try:
         yield service

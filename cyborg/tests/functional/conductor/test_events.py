@@ -42,7 +42,7 @@ from cyborg.tests.functional.in_process import Service
 from cyborg.tests.functional.test_http import BUDGET, life
 from cyborg.tests.helpers import HOST, nova_client, profile, report
 from cyborg.tests.servers import NovaStandIn, Placement
-from cyborg.tests.unit.api.harness import ADMIN, MEMBER, Persona
+from cyborg.tests.unit.api.harness import ADMIN, MEMBER, Believing, Persona
 
 #: What may be wrong with Nova.
 TROUBLES: dict[str, Callable[[NovaStandIn], None]] = {
@@ -342,7 +342,11 @@ def test_a_life_with_nova_and_placement_stays_within_its_budget(
 ) -> None:
     """An administrator's bind looks twice: Nova is asked for the owner between."""
     more = 1 if persona is ADMIN else 0
-    monkeypatch.setattr(app, "authenticated", lambda application, _conf: application)
+    monkeypatch.setattr(
+        app, "authenticated", lambda application, _conf, **_options: Believing(application)
+    )
+        app, "authenticated", lambda application, _conf, **_options: Believing(application)
+    )
     report(cloud_env, card())
     profile(cloud_env)
     service = AsNova(cloud_env, persona)

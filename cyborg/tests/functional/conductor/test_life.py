@@ -261,6 +261,25 @@ def test_a_disabled_device_takes_no_new_bind(ready: Environment) -> None:
     bind(ready, two, instance=new_uuid())
 
 
+@pytest.mark.parametrize(
+    "group",
+    [
+        {"resources:GPU": "1"},
+        {"resources:CUSTOM_QAT": "1"},
+        {"resources:GPU": "1", "resources:CUSTOM_MEMORY": "2"},
+    ],
+)
+def test_a_group_gets_nothing_of_another_class(ready: Environment, group: dict[str, str]) -> None:
+    profile(ready, "another", group)
+    [uuid] = make(ready, "another")
+    with pytest.raises(DeviceNotAvailable, match="of class FPGA"):
+        bind(ready, uuid, instance=new_uuid())
+    assert owners(ready) == [None, None]
+    profile(ready, "both", {"resources:FPGA": "1", "resources:CUSTOM_MEMORY": "2"})
+    [uuid] = make(ready, "both")
+    bind(ready, uuid, instance=new_uuid())
+
+
 def test_a_group_that_needs_a_bitstream_is_not_bound_without_it(ready: Environment) -> None:
     profile(ready, "image", {"resources:FPGA": "1", "accel:bitstream_id": new_uuid()})
     [uuid] = make(ready, "image")
