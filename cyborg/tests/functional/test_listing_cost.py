@@ -116,8 +116,6 @@ def filled(mariadb: MariaDB, count: int) -> Iterator[Filled]:
         patch.setattr(
             app, "authenticated", lambda application, _conf, **_options: Believing(application)
         )
-            app, "authenticated", lambda application, _conf, **_options: Believing(application)
-        )
         service = Filled(make_conf(mariadb.create_database()), count)
     try:
         yield service

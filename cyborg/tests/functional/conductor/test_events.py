@@ -345,8 +345,6 @@ def test_a_life_with_nova_and_placement_stays_within_its_budget(
     monkeypatch.setattr(
         app, "authenticated", lambda application, _conf, **_options: Believing(application)
     )
-        app, "authenticated", lambda application, _conf, **_options: Believing(application)
-    )
     report(cloud_env, card())
     profile(cloud_env)
     service = AsNova(cloud_env, persona)
