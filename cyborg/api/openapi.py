@@ -203,7 +203,12 @@ def _answer(operation: Operation, version: Version) -> Schema | None:
 _NEXT: Schema = {
     "description": "Where the next page is; absent on the last one.",
     "type": "array",
-    "items": reference_to(Link),
+    "items": {
+        "type": "object",
+        "properties": {"rel": {"const": "next"}, "href": {"type": "string", "format": "uri"}},
+        "required": ["rel", "href"],
+        "additionalProperties": False,
+    },
 }
 
 

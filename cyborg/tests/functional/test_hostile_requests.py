@@ -37,6 +37,8 @@ NOT_UUIDS: tuple[Any, ...] = (
     [],
     {},
 )
+#: Nobody else may ask without a token.
+LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 OLD: dict[str, Any] = {"OpenStack_API_Version": "accelerator 2.0"}
 
 
@@ -336,6 +338,7 @@ def chunked(service: Service, raw: bytes) -> webob.Response:
         method="POST",
         environ={
             "CONTENT_TYPE": "application/json",
+            **LOCAL,
             "wsgi.input": io.BytesIO(raw),
             "wsgi.input_terminated": True,
             "HTTP_TRANSFER_ENCODING": "chunked",
@@ -353,6 +356,7 @@ def test_a_body_without_a_length(service: Service) -> None:
 
 @pytest.mark.parametrize("length", ["abc", "-1", "1e3", "", "\xb2"])
 def test_a_length_that_is_none(service: Service, length: str) -> None:
-    request = webob.Request.blank(PROFILES, method="POST", environ={"CONTENT_LENGTH": length})
+    environ = {**LOCAL, "CONTENT_LENGTH": length}
+    request = webob.Request.blank(PROFILES, method="POST", environ=environ)
     request.content_type = "application/json"
     assert request.get_response(service.application).status_int == 400

@@ -14,7 +14,8 @@ from schemathesis.core.parameters import ParameterLocation
 
 from cyborg.api import microversions
 from cyborg.api.microversions import PROJECT_IN_PATCH, V2_4, Version
-from cyborg.tests.functional.fuzz.world import MINE, OTHERS, Known
+from cyborg.domain.clock import provider_uuid
+from cyborg.tests.functional.fuzz.world import BLANK, MINE, OTHERS, Known
 from cyborg.tests.helpers import HOST
 
 AnyCase = Case[Any]
@@ -47,6 +48,55 @@ def cases(operation: AnyOperation, known: Known, version: Version) -> st.SearchS
 def header(version: Version) -> str:
     """Return the value of the version's header."""
     return f"{microversions.SERVICE_TYPE} {microversions.text(version)}"
+
+
+def good(operation: AnyOperation, known: Known, version: Version) -> AnyCase:
+    """Return a request that succeeds, where any can."""
+    case: AnyCase = operation.Case(
+        path_parameters={"uuid": _good_segment(operation, known), "segment": "anything"},
+        headers={microversions.HEADER: header(version)},
+        media_type="application/json",
+    )
+    match operation.label:
+        case "DELETE /device_profiles":
+            case.query = {"value": "spare"}
+        case "DELETE /accelerator_requests":
+            case.query = {"instance": known.instances[0]}
+        case _:
+            body = _good_body(operation.label, known)
+            if body is not None:
+                case.body = body
+    return case
+
+
+def _good_segment(operation: AnyOperation, known: Known) -> str:
+    match operation.label:
+        case "DELETE /attributes/{uuid}":
+            return known.own_attributes[0]
+        case "DELETE /device_profiles/{uuid}":
+            return "spare"
+        case "PATCH /deployables/{uuid}/program" | "PATCH /deployables/{uuid}/program/{segment}":
+            return provider_uuid(BLANK)
+        case "GET /device_profiles/{uuid}":
+            return known.profiles[0]
+        case _:
+            return _segments(operation.path, known)[0]
+
+
+def _good_body(label: str, known: Known) -> Any:
+    unbind = {known.bindable[0]: [{"op": "remove", "path": "/hostname"}]}
+    program = [{"op": "replace", "path": "/program", "value": [{"image_uuid": UNKNOWN}]}]
+    bodies: dict[str, Any] = {
+        "POST /attributes": {"deployable_id": known.deployables[0], "key": "k", "value": "v"},
+        "POST /device_profiles": [{"name": "new", "groups": [{"resources:FPGA": "1"}]}],
+        "PATCH /device_profiles/{uuid}": [{"op": "remove", "path": "/description"}],
+        "POST /accelerator_requests": {"device_profile_name": "one"},
+        "PATCH /accelerator_requests": unbind,
+        "PATCH /accelerator_requests/{uuid}": unbind,
+        "PATCH /deployables/{uuid}/program": program,
+        "PATCH /deployables/{uuid}/program/{segment}": program,
+    }
+    return bodies.get(label)
 
 
 @st.composite
@@ -143,10 +193,13 @@ def _attribute(
 def _change(draw: st.DrawFn, known: Known, version: Version) -> dict[str, Any]:
     """Return a bind or an unbind of requests, as clients send it."""
     arqs = draw(st.lists(st.sampled_from(known.arqs), min_size=1, max_size=3, unique=True))
+    if draw(st.booleans()):
+        # One that can be bound, and most often to what is there.
+        arqs = [draw(st.sampled_from(known.bindable))]
     values = {
-        "hostname": draw(st.sampled_from([HOST, HOST, "elsewhere"])),
+        "hostname": HOST if _often(draw) else "elsewhere",
         "device_rp_uuid": draw(st.sampled_from([*known.deployables, UNKNOWN])),
-        "instance_uuid": draw(st.sampled_from([*known.instances, UNKNOWN])),
+        "instance_uuid": draw(st.sampled_from([UNKNOWN, *known.instances])),
     }
     if version >= PROJECT_IN_PATCH and not _often(draw):
         values["project_id"] = draw(st.sampled_from([MINE, OTHERS]))

@@ -27,6 +27,7 @@ from cyborg.db.tables import accelerator_requests, jobs, metadata
 from cyborg.domain import clock
 from cyborg.domain.clock import provider_uuid
 from cyborg.domain.model import DeviceStatus
+from cyborg.domain.states import BINDABLE
 from cyborg.rpc.conductor import ConductorClient
 from cyborg.tests.functional.in_process import InProcess
 from cyborg.tests.helpers import HOST, RecordingAgents, deployable, device, make_conf, report
@@ -46,7 +47,7 @@ PERSONAS: Mapping[str, tuple[tuple[str, ...], str]] = {
 }
 NOBODY = "nobody"
 
-FAST, SLOW, OFF = (f"{HOST}_{name}" for name in ("fast", "slow", "off"))
+FAST, SLOW, OFF, BLANK = (f"{HOST}_{name}" for name in ("fast", "slow", "off", "blank"))
 
 
 def headers_of(persona: str) -> dict[str, str]:
@@ -88,6 +89,9 @@ class Known:
     profiles: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     arqs: list[str] = field(default_factory=list)
+    #: Made by an operator, who may delete them.
+    own_attributes: list[str] = field(default_factory=list)
+    bindable: list[str] = field(default_factory=list)
     instances: list[str] = field(default_factory=list)
 
 
@@ -96,7 +100,9 @@ class World:
 
     def __init__(self, url: str) -> None:
         # Nothing here outlives a crash of the machine.
-        self.conf = make_conf(url, database={"sqlite_synchronous": False})
+        database = {"sqlite_synchronous": False}
+        # There are no agents: a programming does not end.
+        self.conf = make_conf(url, database=database, api={"program_wait": 0})
         keystone(self.conf)
         self.database = Database(self.conf)
         schema.upgrade(self.database.engine)
@@ -155,9 +161,15 @@ class World:
         known.deployables = [row["uuid"] for row in rows["deployables"]]
         known.handles = [row["uuid"] for row in rows["attach_handles"]]
         known.attributes = [row["uuid"] for row in rows["attributes"]]
+        known.own_attributes = [r["uuid"] for r in rows["attributes"] if not r["reported"]]
         known.profiles = [row["uuid"] for row in rows["device_profiles"]]
         known.names = [row["name"] for row in rows["device_profiles"]]
         known.arqs = [row["uuid"] for row in rows["accelerator_requests"]]
+        known.bindable = [
+            row["uuid"]
+            for row in rows["accelerator_requests"]
+            if row["state"] in BINDABLE and row["project_id"] == MINE
+        ]
         instances = {row["instance_uuid"] for row in rows["accelerator_requests"]}
         known.instances = sorted(instances - {None})
 
@@ -182,9 +194,10 @@ def fill(env: Environment) -> None:
         device("card", deployable(FAST, 16)),
         device("slow", deployable(SLOW, 16, needs_prepare=True, needs_release=True)),
         device("off", deployable(OFF, 2)),
+        device("blank", deployable(BLANK, 1, programmable=True)),
     )
     with env.database.reader() as connection:
-        off = list_devices(connection)[-1].uuid
+        off = list_devices(connection)[2].uuid
     catalogue.set_device_status(env, off, DeviceStatus.MAINTAINING)
     for name in (FAST, SLOW, OFF):
         for key, value in (("colour", "green"), ("place", "left"), ("trait9", "CUSTOM_FINE")):
