@@ -119,6 +119,8 @@ class Service(GabbiFixture):  # type: ignore[misc]  # gabbi has no types
         conf = make_conf(f"sqlite:///{self._folder}/cyborg.sqlite")
         (self._folder / "api-paste.ini").write_text(_PASTE)
         conf.set_override("api_paste_config", str(self._folder / "api-paste.ini"), "api")
+        # There is no agent that could end a programming.
+        conf.set_override("program_wait", 0, "api")
         self.configure(conf)
         shutil.copy(_migrated(), self._folder / "cyborg.sqlite")
         self._database = Database(conf)
@@ -179,7 +181,9 @@ def _migrated() -> Path:
 
 
 def _discover(env: Environment) -> None:
-    """Report a plain card, one that takes an agent's work, and one with a single handle."""
+    """Report a plain card, one that takes an agent's work, and one with a single handle; in
+    the other host one that can be programmed.
+    """
     slow = deployable(
         f"{HOSTS[0]}_slow", 4, resource_class="PGPU", needs_prepare=True, traits=("CUSTOM_SLOW",)
     )
@@ -191,7 +195,7 @@ def _discover(env: Environment) -> None:
         device("single", single, type="QAT", vendor="8086"),
         host=HOSTS[0],
     )
-    other = deployable(f"{HOSTS[1]}_FakeDevice")
+    other = deployable(f"{HOSTS[1]}_FakeDevice", programmable=True)
     report(env, device("other", other, vendor="10de"), host=HOSTS[1])
 
 
