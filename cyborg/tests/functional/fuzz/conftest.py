@@ -24,7 +24,8 @@ EXAMPLES = int(os.environ.get("CYBORG_TEST_FUZZ") or 0)
 DATABASE = os.environ.get("CYBORG_TEST_FUZZ_DATABASE") or "sqlite"
 
 
-@pytest.fixture(scope="session")
+# Not of the session: keystonemiddleware is as it should be for the tests after these.
+@pytest.fixture(scope="package")
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
