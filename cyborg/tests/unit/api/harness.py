@@ -62,6 +62,8 @@ OTHER_MEMBER = Persona(("member", "reader"), OTHERS)
 OTHER_ACCELERATOR_ADMIN = Persona(ACCELERATOR_ADMIN.roles, OTHERS)
 NOVA = MEMBER.with_service_token()
 NOVA_FOR_ADMIN = ADMIN.with_service_token()
+#: The conversations name it.
+NO_ROLE = Persona(())
 SYSTEM = Persona(("admin", "member", "reader"), None, system_scope="all")
 
 
