@@ -28,7 +28,7 @@ tour: $(CLIENT_VENV)/.made ## Walk the main job against "make run" with the real
 
 .PHONY: test
 test: $(VENV)/.test $(CLIENT_VENV)/.made $(SERVICES_VENV)/.made $(OPENSTACK_VENV)/.made ## Pass the tests; "make deps" first, or some are skipped.
-	@$(VENV)/bin/python -m pytest $(ARGS)
+	@tools/test.sh $(VENV)/bin/python $(ARGS)
 
 .PHONY: test-nova
 test-nova: $(VENV)/.run ## Try every instance operation under a real Nova, in a "ministack" (MINISTACK=its directory).
