@@ -7,7 +7,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "doc" / "source" / "_ext"))
 
-from cyborg.api import microversions  # noqa: E402
+from cyborg.api import microversions  # noqa: E402 -- from the checkout, whose path comes first
 
 extensions = ["openstackdocstheme", "os_api_ref", "errors"]
 

@@ -57,6 +57,12 @@ class Call:
     #: The query's parameters: all of them known, and each one's value checked.
     query: Mapping[str, Any]
     page: Page
+    #: The parameters that are the operation's own, not those of pages.
+    own: tuple[str, ...]
+
+    def filters(self) -> dict[str, Any]:
+        """Return what a list is asked for, by the names of the operation's own parameters."""
+        return {name: self.query[name] for name in self.own if name in self.query}
 
     def require(self, arq: AcceleratorRequest | None = None) -> None:
         """Check that the caller may.

@@ -137,6 +137,7 @@ def _call(services: Services, request: webob.Request, operation: Operation) -> C
         action=operation.action,
         query=query,
         page=page(query, version, services.conf.api.max_limit),
+        own=tuple(parameter.name for parameter in operation.parameters),
     )
 
 

@@ -50,7 +50,7 @@ def read(
                 default_config_files=None if config_files is None else list(config_files),
             )
     except cfg.Error as error:
-        raise ConfigurationError(" ".join(str(error).split())) from error
+        raise ConfigurationError(joined(error)) from error
     check(conf, needs_database)
     log.setup(conf, "cyborg")
     return conf
@@ -74,6 +74,11 @@ def one_line() -> Iterator[None]:
         raise
 
 
+def joined(error: Exception) -> str:
+    """Return an error's text in one line."""
+    return " ".join(str(error).split())
+
+
 def check(conf: cfg.ConfigOpts, needs_database: bool) -> None:
     """Look at every option once, so that a wrong one is known now and not at its first use.
 
@@ -85,7 +90,7 @@ def check(conf: cfg.ConfigOpts, needs_database: bool) -> None:
             try:
                 _ = conf[group.name][option.dest] if group else conf[option.dest]
             except (cfg.Error, ValueError) as error:
-                raise ConfigurationError(" ".join(str(error).split())) from error
+                raise ConfigurationError(joined(error)) from error
     if needs_database and not conf.database.connection:
         raise ConfigurationError("no database: set 'connection' in the section [database]")
 
@@ -107,7 +112,7 @@ def check_files(conf: cfg.ConfigOpts) -> None:
             default_config_dirs=conf.config_dir,
         )
     except cfg.Error as error:
-        raise ConfigurationError(" ".join(str(error).split())) from error
+        raise ConfigurationError(joined(error)) from error
     check(trial, needs_database=False)
 
 

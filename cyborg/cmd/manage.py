@@ -23,7 +23,7 @@ from cyborg.domain.errors import ConfigurationError
 from cyborg.version import version
 
 if TYPE_CHECKING:
-    from openstack.connection import Connection
+    from cyborg.cmd.cloud import Cloud
 
 PROG = "cyborg-manage"
 COMMAND = "bootstrap"
@@ -46,7 +46,7 @@ administrator, by options, OS_ variables or clouds.yaml, as for every OpenStack 
 def manage(arguments: Sequence[str]) -> int:
     """Do what the arguments say."""
     # For --version there is no need to load openstacksdk, nor for OS_CLOUD to be right.
-    cloud = _Cloud(arguments) if COMMAND in arguments else None
+    cloud = _cloud(arguments) if COMMAND in arguments else None
     parser, bootstrap = _parsers(cloud)
     with configuration.one_line():
         options = parser.parse_args(list(arguments))
@@ -62,47 +62,14 @@ def manage(arguments: Sequence[str]) -> int:
         return INTERRUPTED
 
 
-class _Cloud:
-    """Which Keystone, and as whom: openstacksdk's own options."""
+def _cloud(arguments: Sequence[str]) -> Cloud:
+    from cyborg.cmd.cloud import Cloud  # noqa: PLC0415 -- slow to import
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        """Find out which options there are, which depends on the kind of authentication.
-
-        :raises ConfigurationError: a cloud or a kind of authentication that does not exist.
-        """
-        # Slow to import, see manage().
-        from openstack import exceptions  # noqa: PLC0415
-        from openstack.config import OpenStackConfig  # noqa: PLC0415
-
-        self.parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-        try:
-            self._config = OpenStackConfig(app_name=PROG, app_version=version())
-            self._config.register_argparse_arguments(self.parser, list(arguments))
-        except (exceptions.ConfigException, AttributeError, TypeError, ValueError) as error:
-            # The others: clouds.yaml has something of the wrong kind.
-            raise ConfigurationError(f"no cloud to connect to: {_joined(error)}") from error
-        # Its default would hide what clouds.yaml says.
-        self.parser.set_defaults(os_interface=os.environ.get("OS_INTERFACE"))
-        self._names = set(vars(self.parser.parse_known_args([])[0]))
-
-    def connect(self, options: argparse.Namespace) -> Connection:
-        """Return the connection, which asks nobody yet.
-
-        :raises ConfigurationError: no cloud, or not all of its credentials.
-        """
-        from openstack import exceptions  # noqa: PLC0415
-        from openstack.connection import Connection  # noqa: PLC0415
-
-        ours = {name: value for name, value in vars(options).items() if name in self._names}
-        try:
-            region = self._config.get_one(argparse=argparse.Namespace(**ours))
-            return Connection(config=region)
-        except (exceptions.ConfigException, keystone.ClientException) as error:
-            raise ConfigurationError(f"no cloud to connect to: {_joined(error)}") from error
+    return Cloud(PROG, arguments)
 
 
 def _parsers(
-    cloud: _Cloud | None,
+    cloud: Cloud | None,
 ) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     parser = argparse.ArgumentParser(prog=PROG, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"{PROG} {version()}")
@@ -170,11 +137,9 @@ def _url(text: str) -> str:
     return text
 
 
-def _bootstrap(options: argparse.Namespace, cloud: _Cloud) -> int:
-    from openstack import exceptions  # noqa: PLC0415 -- slow, see manage()
-    from openstack.identity.v3._proxy import Proxy  # noqa: PLC0415
-
-    from cyborg.cmd import bootstrap  # noqa: PLC0415 -- imports openstacksdk
+def _bootstrap(options: argparse.Namespace, cloud: Cloud) -> int:
+    from cyborg.cmd import bootstrap  # noqa: PLC0415 -- slow to import, as the next
+    from cyborg.cmd.cloud import ERRORS, identity_of  # noqa: PLC0415 -- as the last
 
     try:
         connection = cloud.connect(options)
@@ -182,10 +147,7 @@ def _bootstrap(options: argparse.Namespace, cloud: _Cloud) -> int:
         region = options.region or connection.config.get_region_name("identity")
         if urls and not region:
             raise ConfigurationError("no region for the endpoints: --region")
-        identity = connection.identity
-        if not isinstance(identity, Proxy):
-            raise ConfigurationError("Keystone's API v3 is needed")
-        make = bootstrap.Bootstrap(identity, _say, dry_run=options.dry_run)
+        make = bootstrap.Bootstrap(identity_of(connection), _say, dry_run=options.dry_run)
         make.roles()
         if options.service or urls:
             make.catalogue(bootstrap.Catalogue(region, urls))
@@ -200,8 +162,8 @@ def _bootstrap(options: argparse.Namespace, cloud: _Cloud) -> int:
                 )
             )
     except bootstrap.BootstrapError as error:
-        return _trouble(_joined(error))
-    except (exceptions.SDKException, keystone.ClientException) as error:
+        return _trouble(configuration.joined(error))
+    except ERRORS as error:
         return _trouble(_reason(error))
     return 0
 
@@ -233,16 +195,12 @@ def _reason(error: Exception) -> str:
     # Keystone's own text says what, not what to do.
     match getattr(error, "status_code", None) or getattr(error, "http_status", None):
         case 401:
-            return f"Keystone does not accept the credentials: {_joined(error)}"
+            return f"Keystone does not accept the credentials: {configuration.joined(error)}"
         case 403:
-            return f"Keystone's administrator is needed: {_joined(error)}"
+            return f"Keystone's administrator is needed: {configuration.joined(error)}"
     if isinstance(error, keystone.ConnectFailure | keystone.DiscoveryFailure):
-        return f"Keystone cannot be reached: {_joined(error)}"
-    return f"Keystone: {_joined(error)}"
-
-
-def _joined(error: Exception) -> str:
-    return " ".join(str(error).split())
+        return f"Keystone cannot be reached: {configuration.joined(error)}"
+    return f"Keystone: {configuration.joined(error)}"
 
 
 def _say(line: str) -> None:

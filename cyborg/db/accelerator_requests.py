@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
 from cyborg.db.database import Contention
-from cyborg.db.paging import Sorting, changed_at, paged, refers
+from cyborg.db.paging import Sorting, changed_at, equal, paged, refers
 from cyborg.db.statements import next_generation
 from cyborg.db.tables import (
     accelerator_requests,
@@ -107,7 +107,7 @@ def list_requests(
         _arqs.c.project_id: project_id,
         _arqs.c.hostname: hostname,
     }
-    filters = [column == value for column, value in wanted.items() if value is not None]
+    filters = equal(wanted)
     if device_profile_name is not None:
         filters.append(refers(_arqs.c.device_profile_id, device_profiles, name=device_profile_name))
     if uuids is not None:

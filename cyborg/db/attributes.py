@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
-from cyborg.db.paging import Sorting, changed_at, paged, refers
+from cyborg.db.paging import Sorting, changed_at, equal, paged, refers
 from cyborg.db.tables import attributes, deployables
 from cyborg.domain.errors import (
     AttributeExists,
@@ -50,7 +50,7 @@ def list_attributes(
         attributes.c.deployable_id: deployable_id,
         attributes.c.key: key,
     }
-    filters = [column == value for column, value in wanted.items() if value is not None]
+    filters = equal(wanted)
     if deployable_uuid is not None:
         filters.append(refers(attributes.c.deployable_id, deployables, uuid=deployable_uuid))
     query = paged(connection, _ATTRIBUTE, filters, page, ATTRIBUTE_SORT)

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cyborg.db.paging import Sorting, changed_at, paged, refers
+from cyborg.db.paging import Sorting, changed_at, equal, paged, refers
 from cyborg.db.statements import next_generation
 from cyborg.db.tables import attributes, deployables, devices, hosts
 from cyborg.db.usage import usage_of
@@ -77,7 +77,7 @@ def list_devices(
         devices.c.model: model,
         devices.c.status: status,
     }
-    filters = [column == value for column, value in wanted.items() if value is not None]
+    filters = equal(wanted)
     if hostname is not None:
         filters.append(refers(devices.c.host_id, hosts, name=hostname))
     query = paged(connection, _DEVICE, filters, page, DEVICE_SORT)
@@ -126,7 +126,7 @@ def list_deployables(
         deployables.c.driver_name: driver_name,
         deployables.c.resource_class: resource_class,
     }
-    filters = [column == value for column, value in wanted.items() if value is not None]
+    filters = equal(wanted)
     if device_uuid is not None:
         filters.append(refers(deployables.c.device_id, devices, uuid=device_uuid))
     if uuids is not None:

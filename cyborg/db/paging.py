@@ -26,6 +26,11 @@ def changed_at(table: sa.Table) -> sa.ColumnElement[Any]:
     return sa.func.coalesce(table.c.updated_at, table.c.created_at, type_=table.c.created_at.type)
 
 
+def equal(wanted: Mapping[sa.Column[Any], Any]) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions that columns have these values; None says nothing."""
+    return [column == value for column, value in wanted.items() if value is not None]
+
+
 def refers(reference: sa.Column[int], table: sa.Table, **values: Any) -> sa.ColumnElement[bool]:
     """Return the condition that a reference is to the one row with these values."""
     wanted = (table.c[name] == value for name, value in values.items())

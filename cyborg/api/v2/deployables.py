@@ -115,14 +115,12 @@ class DeployablesController(Resource):
     def list(self, call: Call) -> object:
         """Return the deployables that have every given value."""
         call.require()
-        wanted = ("name", "device_uuid", "rp_uuid", "driver_name", "resource_class")
-        query = {name: call.query.get(name) for name in wanted}
         return self.page(
             call,
             "deployables",
             VIEW,
             lambda connection, page: list_deployables(
-                connection, page=page, with_usage=call.version >= V2_4, **query
+                connection, page=page, with_usage=call.version >= V2_4, **call.filters()
             ),
         )
 

@@ -81,14 +81,12 @@ class DevicesController(Resource):
     def list(self, call: Call) -> object:
         """Return the devices that have every given value."""
         call.require()
-        wanted = ("type", "vendor", "hostname", "model", "status")
-        query = {name: call.query.get(name) for name in wanted}
         return self.page(
             call,
             "devices",
             VIEW,
             lambda connection, page: list_devices(
-                connection, page=page, with_usage=call.version >= V2_4, **query
+                connection, page=page, with_usage=call.version >= V2_4, **call.filters()
             ),
         )
 

@@ -14,8 +14,8 @@ DATA = b"bitstream" * 50_000
 MEMBERS = "/v2/images/{}/members/{}"
 
 
-def get(glance: GlanceStandIn, path: str, token: str = "any") -> requests.Response:  # noqa: S107
-    return requests.get(glance.url + path, headers={"X-Auth-Token": token}, timeout=30)
+def get(glance: GlanceStandIn, path: str, token: str | None = None) -> requests.Response:
+    return requests.get(glance.url + path, headers={"X-Auth-Token": token or "any"}, timeout=30)
 
 
 def test_it_tells_its_version_to_everybody(keystone_glance: GlanceStandIn) -> None:

@@ -11,11 +11,11 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, ClassVar, Self
+from typing import IO, ClassVar
 
 from cyborg.tests.servers import keeper, system
 from cyborg.tests.servers.installed import Installed
+from cyborg.tests.servers.startable import Startable
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -27,7 +27,7 @@ class ServerError(RuntimeError):
     """A private server did not start or could not be ended; tells the end of its log."""
 
 
-class Server(Installed):
+class Server(Startable, Installed):
     """A server of our own on 127.0.0.1, in a folder of its own.
 
     Not safe for use by several threads at once. The server outlives the thread that started it,
@@ -151,18 +151,6 @@ class Server(Installed):
             return ""
         self._log.seek(0)
         return "\n".join(self._log.read().decode(errors="replace").splitlines()[-TAIL_LINES:])
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def _environment(self) -> dict[str, str]:
         # Nothing is inherited but PATH: PGDATA, RABBITMQ_NODENAME and the like would redirect us.

@@ -12,7 +12,7 @@ so; with CI set to a true value it fails.
 
 import os
 from collections.abc import Generator, Iterator
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pytest
 
@@ -46,7 +46,11 @@ def require(kind: type[Installed]) -> None:
     missing = kind.missing()
     if not missing:
         return
-    reason = f"{_opening(kind)}{missing[0]}): run '{kind.remedy}'"
+    skip_or_fail(f"{_opening(kind)}{missing[0]}): run '{kind.remedy}'")
+
+
+def skip_or_fail(reason: str) -> NoReturn:
+    """Skip the running test for what this machine lacks, or fail it when CI is set."""
     if os.environ.get("CI", "").lower() in TRUE:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

@@ -1,11 +1,11 @@
 """What the stand-ins for other services share: HTTP servers in the test process."""
 
 import threading
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import webob
 from cheroot import wsgi
@@ -14,6 +14,7 @@ from oslo_config import cfg
 
 from cyborg.tests.servers import system
 from cyborg.tests.servers.keystone import Keystone
+from cyborg.tests.servers.startable import Startable
 
 _LOOK_SECONDS = 0.05
 _THREADS = 20
@@ -29,7 +30,7 @@ class Mode:
     ended: threading.Event = field(default_factory=threading.Event)
 
 
-class StandIn:
+class StandIn(Startable):
     """Answers as another service does. Several threads may tell it what to do, one at a time may
     take it up and down.
 
@@ -121,18 +122,6 @@ class StandIn:
             self._port.release()
             self._port = None
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
     def _change(self, mode: Mode) -> None:
         with self._lock:
             before, self._mode = self._mode, mode
@@ -148,13 +137,13 @@ class StandIn:
         answer: Iterable[bytes] = response(environ, start_response)
         return answer
 
+    @abstractmethod
     def _response(self, request: webob.Request, mode: Mode) -> webob.Response:
         """Answer a request; what needs a token, by ``_authenticated``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _served(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Serve a request that has been authenticated, unless everybody may ask."""
-        raise NotImplementedError
 
     def _has(self, request: webob.Request, role: str) -> bool:
         return self._open or role in request.headers.get("X-Roles", "").split(",")

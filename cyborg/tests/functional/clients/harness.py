@@ -15,8 +15,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from cyborg.tests.functional.processes.cloud import HOSTS, provider
 from cyborg.tests.servers import Keystone
 from cyborg.tests.servers.keystone import REGION
+
+HOST = HOSTS[0]
+PROVIDER = provider(HOST)
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 PATIENCE = 120
 SCRIPTS = Path(__file__).parent / "scripts"

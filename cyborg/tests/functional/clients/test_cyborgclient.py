@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from cyborg.tests.functional.clients.harness import (
+    HOST,
+    PROVIDER,
+    UNKNOWN,
     CommandLine,
     check_coverage,
     covered_by,
@@ -20,9 +23,6 @@ from cyborg.tests.functional.processes.cloud import HOSTS, Cloud, provider
 from cyborg.tests.servers import GlanceStandIn
 from cyborg.tests.servers.installed import CyborgClient
 
-HOST = HOSTS[0]
-PROVIDER = provider(HOST)
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 GROUPS = [{"resources:FPGA": "1", "trait:CUSTOM_FAKE_DEVICE": "required"}]
 BROKEN = {"deployable program": "calls the SDK's update_deployable, which calls itself for ever"}
 

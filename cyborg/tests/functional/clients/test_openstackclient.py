@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from cyborg.tests.functional.clients.harness import (
+    HOST,
+    PROVIDER,
+    UNKNOWN,
     CommandLine,
     check_coverage,
     covered_by,
@@ -19,9 +22,6 @@ from cyborg.tests.functional.processes.cloud import HOSTS, Cloud, provider
 from cyborg.tests.servers import GlanceStandIn
 from cyborg.tests.servers.installed import OpenStackClients
 
-HOST = HOSTS[0]
-PROVIDER = provider(HOST)
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 GROUP = "resources:FPGA=1,trait:CUSTOM_FAKE_DEVICE=required"
 #: Asks for microversion 2.3; without it the client asks for none.
 NEWEST = ("--os-accelerator-api-version", "2.3")
