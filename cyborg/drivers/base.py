@@ -49,6 +49,19 @@ from oslo_config import cfg
 
 from cyborg.domain.errors import CyborgError
 from cyborg.domain.inventory import DeviceReport
+from cyborg.domain.work import Handle, Region
+
+__all__ = [
+    "Bitstream",
+    "Discovery",
+    "Driver",
+    "DriverEnvironment",
+    "DriverError",
+    "Handle",
+    "Problem",
+    "Programmable",
+    "Region",
+]
 
 
 class DriverError(CyborgError):
@@ -67,32 +80,6 @@ class DriverEnvironment:
     host: str
     #: Sleeps for so many seconds; a test's returns at once.
     sleep: Callable[[float], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Handle:
-    """One attach handle that is made ready for an instance, or cleaned after it."""
-
-    uuid: str
-    #: ``identity`` of its device, as ``discover`` reported it.
-    device: str
-    #: ``name`` of its deployable.
-    deployable: str
-    #: As reported: ``PCI``, ``MDEV`` or ``TEST_PCI``, and where it is.
-    type: str
-    info: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """What is programmed: a deployable, whether it is all of its device or a part."""
-
-    #: ``identity`` of its device, as ``discover`` reported it.
-    device: str
-    #: ``name`` of the deployable.
-    deployable: str
-    #: ``control_path`` of the device, as reported.
-    control_path: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

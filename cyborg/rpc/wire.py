@@ -8,27 +8,15 @@ each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
-
-from cattrs.preconf.json import make_converter
+from typing import Any
 
 from cyborg.domain.errors import CyborgError, RemoteError
+from cyborg.domain.plain import from_plain as from_wire
+from cyborg.domain.plain import to_plain as to_wire
+
+__all__ = ["VERSION", "answer", "from_wire", "open_answer", "to_wire"]
 
 VERSION = 1
-
-T = TypeVar("T")
-
-_converter = make_converter()
-
-
-def to_wire(record: object) -> Any:
-    """Return a record (or list of them) as plain data."""
-    return _converter.unstructure(record)
-
-
-def from_wire(kind: type[T], data: object) -> T:
-    """Return the record that plain data stands for."""
-    return _converter.structure(data, kind)
 
 
 def answer(work: Callable[[], Any]) -> dict[str, Any]:
