@@ -18,7 +18,7 @@ LOG = log.getLogger(__name__)
 FIRST_DELAY = 1.0
 
 
-class Inventory(Protocol):
+class InventoryReports(Protocol):
     """The part of :class:`cyborg.rpc.conductor.ConductorClient` that reports need."""
 
     def heartbeat(self, host: str, digest: str) -> bool:
@@ -38,7 +38,7 @@ class Reporter:
         self,
         host: str,
         scan: Callable[[], Snapshot],
-        conductor: Inventory,
+        conductor: InventoryReports,
         interval: Callable[[], float],
     ) -> None:
         self._host = host
