@@ -10,7 +10,7 @@ import cattrs
 import oslo_messaging
 from oslo_log import log
 
-from cyborg.rpc.agent import Work
+from cyborg.domain.work import Work
 from cyborg.rpc.transport import API_VERSION
 from cyborg.rpc.wire import answer, from_wire
 
@@ -34,6 +34,8 @@ class AgentEndpoint:
         try:
             record = from_wire(Work, work)
             uuid.UUID(record.job_uuid)
+            if not record.steps:
+                raise ValueError("the work has no steps")
         except (cattrs.BaseValidationError, TypeError, ValueError) as error:
             LOG.warning("work not understood reason=%s", _innermost(error))
             return

@@ -1,8 +1,10 @@
 """What the agent has begun and finished, on disk, so that a restart forgets nothing.
 
 One JSON file a job. A file is replaced as a whole, never changed, so that one which is
-there is complete; one that cannot be understood is as good as none, because what drivers
-do can be done again.
+there is complete. One that cannot be understood, or was written by a release with another
+:data:`VERSION`, is as good as none: the conductor is asked before anything is done again.
+Fields may be added to what is written without a new version, since a reader ignores those that
+it does not know.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ from oslo_log import log
 from cyborg.agent.files import sync_directory, write_durably
 from cyborg.domain.clock import Clock
 from cyborg.domain.errors import CyborgError
-from cyborg.rpc.agent import Work
-from cyborg.rpc.wire import from_wire, to_wire
+from cyborg.domain.plain import from_plain, to_plain
+from cyborg.domain.work import Work
 
 LOG = log.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 KEPT_FOR = datetime.timedelta(days=1)
 _NOT_UNDERSTOOD = (cattrs.BaseValidationError, TypeError, ValueError)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -74,6 +76,11 @@ class Journal:
         self._clock = clock
         self._boot_id = boot_id
 
+    @property
+    def boot_id(self) -> str:
+        """What tells this boot of the host from others."""
+        return self._boot_id
+
     def start(self, work: Work) -> None:
         """Record that hardware is about to be touched; after the return that is durable.
 
@@ -95,7 +102,7 @@ class Journal:
         """
         path = self._path(job_uuid)
         try:
-            entry = from_wire(Entry, json.loads(path.read_bytes()))
+            entry = from_plain(Entry, json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
         except (*_NOT_UNDERSTOOD, OSError, RecursionError) as error:
@@ -106,9 +113,14 @@ class Journal:
             return None
         return entry
 
-    def is_of_this_boot(self, entry: Entry) -> bool:
-        """Return whether the host has not been rebooted since the entry was written."""
-        return entry.boot_id == self._boot_id
+    def forget(self, job_uuid: str) -> None:
+        """Delete what is known of a job, whose work was not begun after all."""
+        path = self._path(job_uuid)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            # It counts as started, so it is asked for again.
+            LOG.warning("journal entry not deleted file=%s reason=%s", path, _reason(error))
 
     def purge(self) -> None:
         """Delete what was written more than a day ago, whatever it is.
@@ -139,7 +151,7 @@ class Journal:
         temporary = path.with_suffix(".new")
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_durably(temporary, json.dumps(to_wire(entry)).encode())
+            write_durably(temporary, json.dumps(to_plain(entry)).encode())
             os.replace(temporary, path)
             sync_directory(self._directory)
         except OSError as error:

@@ -70,12 +70,13 @@ class AgentService:
         bitstreams = Bitstreams(self._conf, load_glance(self._conf), cache)
         self._reporter = self._make_reporter(host, drivers, conductor, journal, bitstreams)
         self._executor = Executor(
+            host,
             {driver.name: driver for driver in drivers},
             journal,
             conductor,
             self._stopping.wait,
             bitstreams=bitstreams,
-            programmed=self._reporter.wake,
+            report_changed=self._reporter.wake,
         )
         self._server = _Server(self._transport, host, AgentEndpoint(self._executor.submit))
         conductor.connect()

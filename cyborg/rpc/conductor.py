@@ -149,9 +149,14 @@ class ConductorClient:
             )
         )
 
-    def begin_programming(self, uuid: str) -> bool:
-        """Say, as an agent, that a job is about to touch its hardware; return if it still may."""
-        return bool(self._call("begin_programming", uuid=uuid))
+    def begin_work(self, host: str, uuid: str, generation: int, step: int) -> bool:
+        """Ask, as a host's agent, whether an attempt at a job may still act on the hardware.
+
+        :param step: which of the job's steps it is about to do, from 0.
+        """
+        return bool(
+            self._call("begin_work", host=host, uuid=uuid, generation=generation, step=step)
+        )
 
     def heartbeat(self, host: str, digest: str) -> bool:
         """Say that a host lives; return False when its whole report is wanted."""
@@ -161,12 +166,12 @@ class ConductorClient:
         """Apply what a host found. What breaks the schema is refused and changes nothing."""
         self._call("report", host=host, snapshot=snapshot.to_wire())
 
-    def finish_job(self, uuid: str, generation: int, error: str | None) -> None:
-        """Report how a job ended: ``error`` is None, or says why it failed.
+    def finish_job(self, host: str, uuid: str, generation: int, error: str | None) -> None:
+        """Report, as a host's agent, how a job ended: ``error`` is None, or says why it failed.
 
         An answer to an attempt that is not the newest has no effect.
         """
-        self._call("finish_job", uuid=uuid, generation=generation, error=error)
+        self._call("finish_job", host=host, uuid=uuid, generation=generation, error=error)
 
     def _call(self, method: str, **arguments: Any) -> Any:
         return self._caller.call(method, timeout=self._timeout(), **arguments)

@@ -54,6 +54,7 @@ CODES = {
 #: Of errors that no caller of the API is ever told of.
 INTERNAL = {
     "cyborg.bitstream": 500,
+    "cyborg.cannot_perform": 500,
     "cyborg.configuration": 500,
     "cyborg.driver": 500,
     "cyborg.journal": 500,

@@ -11,19 +11,44 @@ from typing import ClassVar
 
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport, Snapshot
 from cyborg.domain.model import JobKind
+from cyborg.domain.work import Prepare, Program, Release, Step, Work
 from cyborg.drivers.base import Bitstream, Discovery, Driver, DriverError, Handle, Region
-from cyborg.rpc.agent import Work
 from cyborg.tests.unit.drivers.helpers import make_conf, make_environment
 
 #: Seconds after which a test that waits for a thread has failed.
 PATIENCE = 10.0
 
+HOST = "compute-1"
 IMAGE = str(uuid.UUID(int=1000))
 PROJECT = "1" * 32
 
 
 def job_uuid(number: int) -> str:
     return str(uuid.UUID(int=number))
+
+
+def make_handle(number: int = 1, device: str = "card-1") -> Handle:
+    return Handle(f"handle-{number}", device, f"host_{device}", "PCI", {"bus": "0c"})
+
+
+def make_region(device: str = "card-1") -> Region:
+    return Region(device, f"host_{device}", {"bus": "0c"})
+
+
+def prepare(number: int = 1, device: str = "card-1") -> Prepare:
+    return Prepare(make_handle(number, device), {"resources:FPGA": "1"})
+
+
+def release(number: int = 1, device: str = "card-1") -> Release:
+    return Release(make_handle(number, device))
+
+
+def program(device: str = "card-1", image: str = IMAGE) -> Program:
+    return Program(make_region(device), image, PROJECT)
+
+
+def work_of(*steps: Step, job: int = 1, generation: int = 1, kind: str = "several") -> Work:
+    return Work(job_uuid(job), generation, kind, "test_driver", "card-1", steps)
 
 
 def make_work(
@@ -33,37 +58,15 @@ def make_work(
     device: str = "card-1",
     driver: str = "test_driver",
 ) -> Work:
-    return Work(
-        job_uuid=job_uuid(job),
-        generation=generation,
-        kind=kind,
-        driver=driver,
-        device=device,
-        deployable=f"host_{device}",
-        handle_uuid=f"handle-{job}",
-        handle_type="PCI",
-        handle_info={"bus": "0c"},
-        group={"resources:FPGA": "1"},
-    )
+    step = prepare(job, device) if kind is JobKind.PREPARE else release(job, device)
+    return Work(job_uuid(job), generation, kind.value, driver, device, (step,))
 
 
 def make_programming(
     job: int = 1, generation: int = 1, device: str = "card-1", image: str = IMAGE
 ) -> Work:
     return Work(
-        job_uuid=job_uuid(job),
-        generation=generation,
-        kind=JobKind.PROGRAM,
-        driver="test_driver",
-        device=device,
-        deployable=f"host_{device}",
-        handle_uuid="",
-        handle_type="",
-        handle_info={},
-        group={},
-        control_path={"bus": "0c"},
-        image_uuid=image,
-        project_id=PROJECT,
+        job_uuid(job), generation, "program", "test_driver", device, (program(device, image),)
     )
 
 
@@ -104,6 +107,8 @@ class ScriptedDriver(Driver):
         self.gates: dict[str, threading.Event] = {}
         #: The handles whose work has begun.
         self.begun: queue.Queue[str] = queue.Queue()
+        #: The very records that it was handed.
+        self.handed: list[Handle | Region] = []
 
     def discover(self) -> Discovery:
         return self.find()  # type: ignore[return-value]  # what a bad driver returns
@@ -116,6 +121,7 @@ class ScriptedDriver(Driver):
 
     def _act(self, action: str, handle: Handle) -> None:
         self.calls.append((action, handle.uuid))
+        self.handed.append(handle)
         self._wait_for(handle.uuid)
 
     def _wait_for(self, name: str) -> None:
@@ -140,6 +146,7 @@ class ProgrammableDriver(ScriptedDriver):
     def program(self, region: Region, bitstream: Bitstream) -> None:
         assert bitstream.path.read_bytes()
         self.calls.append(("program", bitstream.image_uuid))
+        self.handed.append(region)
         self._wait_for(region.deployable)
 
 
@@ -175,39 +182,43 @@ class OtherDriver(ScriptedDriver):
 
 
 class Conductor:
-    """Keeps what it is told; raises what ``errors`` holds first."""
+    """Keeps what it is told; raises what ``errors`` or ``begin_errors`` holds first."""
 
     def __init__(self) -> None:
         self.errors: list[Exception] = []
+        self.begin_errors: list[Exception] = []
         self.wants_report = True
         self.digests: list[str] = []
         self.reports: list[Snapshot] = []
         self.finished: queue.Queue[tuple[str, int, str | None]] = queue.Queue()
-        self.may_begin = True
-        #: Jobs that said that they touch the hardware now.
-        self.begun: list[str] = []
+        #: Called with each question; what it returns is the answer.
+        self.answer: Callable[[str, int, int], bool] = lambda *_question: True
+        #: Job, generation and step of each question.
+        self.asked: list[tuple[str, int, int]] = []
 
-    def begin_programming(self, uuid: str) -> bool:
-        self._fail()
-        self.begun.append(uuid)
-        return self.may_begin
+    def begin_work(self, host: str, uuid: str, generation: int, step: int) -> bool:
+        assert host == HOST
+        self._fail(self.begin_errors)
+        self.asked.append((uuid, generation, step))
+        return self.answer(uuid, generation, step)
 
     def heartbeat(self, host: str, digest: str) -> bool:
-        self._fail()
+        self._fail(self.errors)
         self.digests.append(digest)
         return not self.wants_report
 
     def report(self, host: str, snapshot: Snapshot) -> None:
-        self._fail()
+        self._fail(self.errors)
         self.reports.append(snapshot)
 
-    def finish_job(self, uuid: str, generation: int, error: str | None) -> None:
-        self._fail()
+    def finish_job(self, host: str, uuid: str, generation: int, error: str | None) -> None:
+        assert host == HOST
+        self._fail(self.errors)
         self.finished.put((uuid, generation, error))
 
     def next_finished(self) -> tuple[str, int, str | None]:
         return self.finished.get(timeout=PATIENCE)
 
-    def _fail(self) -> None:
-        if self.errors:
-            raise self.errors.pop(0)
+    def _fail(self, errors: list[Exception]) -> None:
+        if errors:
+            raise errors.pop(0)

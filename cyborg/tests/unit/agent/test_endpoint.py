@@ -6,12 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyborg.agent.endpoint import AgentEndpoint
-from cyborg.rpc.agent import Work
+from cyborg.domain.work import Work
 from cyborg.rpc.wire import open_answer, to_wire
 from cyborg.tests.unit.agent.helpers import make_work
 
 WORK = make_work()
 WIRE = to_wire(WORK)
+(STEP,) = WIRE["steps"]
+HANDLE = STEP["handle"]
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -42,8 +44,20 @@ def test_work_is_taken(endpoint: AgentEndpoint, taken: list[Work]) -> None:
 
 
 def test_a_newer_conductor_is_understood(endpoint: AgentEndpoint, taken: list[Work]) -> None:
-    endpoint.start({}, WIRE | {"new_field": 1})
+    newer = STEP | {"new_field": 1, "handle": HANDLE | {"new_field": 1}}
+    endpoint.start({}, WIRE | {"new_field": 1, "steps": [newer]})
     assert taken == [WORK]
+
+
+def test_a_step_that_is_not_known_is_dropped_and_named(
+    endpoint: AgentEndpoint, taken: list[Work], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The rest of it is not done either."""
+    endpoint.start({}, WIRE | {"steps": [STEP, {"step": "burn", "handle": HANDLE}]})
+    assert taken == []
+    (record,) = caplog.records
+    assert "work not understood" in record.message
+    assert "this release does not know the step burn" in record.message
 
 
 @pytest.mark.parametrize(
@@ -54,12 +68,18 @@ def test_a_newer_conductor_is_understood(endpoint: AgentEndpoint, taken: list[Wo
         "start",
         [],
         {},
-        WIRE | {"kind": "destroy"},
         WIRE | {"generation": "many"},
         WIRE | {"generation": float("inf")},
-        WIRE | {"handle_info": None},
-        WIRE | {"handle_info": "0c"},
-        WIRE | {"group": [1]},
+        WIRE | {"steps": None},
+        WIRE | {"steps": []},
+        WIRE | {"steps": "prepare"},
+        WIRE | {"steps": [None]},
+        WIRE | {"steps": [{"step": "destroy"}]},
+        WIRE | {"steps": [{"step": []}]},
+        WIRE | {"steps": [STEP | {"handle": None}]},
+        WIRE | {"steps": [STEP | {"handle": HANDLE | {"info": "0c"}}]},
+        WIRE | {"steps": [STEP | {"group": [1]}]},
+        WIRE | {"steps": [STEP, {key: value for key, value in STEP.items() if key != "group"}]},
         WIRE | {"job_uuid": "../../etc/cron.d/x"},
         WIRE | {"job_uuid": None},
         {key: value for key, value in WIRE.items() if key != "device"},
@@ -78,3 +98,9 @@ def test_garbage_is_dropped(
 def test_no_message_raises(change: Any) -> None:
     work = WIRE | change if isinstance(change, dict) else change
     AgentEndpoint(lambda work: None).start({}, work)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(st.sampled_from([*sorted(STEP), "step"]), JSON, min_size=1))
+def test_no_step_raises(change: Any) -> None:
+    AgentEndpoint(lambda work: None).start({}, WIRE | {"steps": [STEP | change]})

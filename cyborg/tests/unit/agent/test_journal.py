@@ -84,8 +84,21 @@ def test_reboots_are_noticed(journal: Journal, directory: Path, clock: Clock) ->
     journal.finish(WORK, None)
     entry = journal.get(WORK.job_uuid)
     assert entry is not None
-    assert journal.is_of_this_boot(entry)
-    assert not Journal(directory, clock, "boot-2").is_of_this_boot(entry)
+    assert entry.boot_id == journal.boot_id == "boot-1"
+    after = Journal(directory, clock, "boot-2")
+    assert after.get(WORK.job_uuid) == entry
+    assert after.boot_id == "boot-2"
+
+
+def test_what_is_forgotten_is_unknown(journal: Journal, directory: Path) -> None:
+    journal.start(WORK)
+    other = make_work(job=2)
+    journal.start(other)
+    journal.forget(WORK.job_uuid)
+    journal.forget(WORK.job_uuid)  # once more does no harm
+    assert journal.get(WORK.job_uuid) is None
+    assert journal.get(other.job_uuid) is not None
+    assert [path.name for path in directory.iterdir()] == [f"{other.job_uuid}.json"]
 
 
 def test_boot_id() -> None:
@@ -98,13 +111,13 @@ def test_boot_id() -> None:
         b"",
         b"{",
         b"null",
-        b'{"version": 1, "boot_id": "b", "phase": "started", "work": null, "error": null}',
+        b'{"version": 2, "boot_id": "b", "phase": "started", "work": null, "error": null}',
         b"[]",
         b"{}",
         b"\xff\xfe\x00",
         b"[" * 100_000,
-        b'{"version": 1}',
-        b'{"version": 1, "boot_id": "b", "phase": "paused", "work": {}, "error": null}',
+        b'{"version": 2}',
+        b'{"version": 2, "boot_id": "b", "phase": "paused", "work": {}, "error": null}',
     ],
 )
 def test_corrupt_files_are_ignored(

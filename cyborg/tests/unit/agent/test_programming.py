@@ -11,6 +11,7 @@ import pytest
 from cyborg.agent.bitstreams import BitstreamError
 from cyborg.agent.journal import Phase
 from cyborg.domain.errors import ServiceUnavailable
+from cyborg.domain.work import Program
 from cyborg.drivers.base import DriverError
 from cyborg.tests.unit.agent.helpers import (
     IMAGE,
@@ -45,7 +46,7 @@ def test_it_is_fetched_asked_for_done_and_told(bench: Bench) -> None:
     bench.submit(make_programming(generation=3))
     assert bench.conductor.next_finished() == (job_uuid(1), 3, None)
     assert bench.images.asked == [(IMAGE, PROJECT)]
-    assert bench.conductor.begun == [job_uuid(1)]
+    assert bench.conductor.asked == [(job_uuid(1), 3, 0)]
     assert bench.driver.calls == DONE
     assert bench.programmed == ["once"]
 
@@ -67,7 +68,7 @@ def test_without_its_bitstream_nothing_is_touched(bench: Bench, error: Exception
     bench.submit(make_programming())
     assert error_of(bench) == str(error)
     assert bench.driver.calls == []
-    assert bench.conductor.begun == []
+    assert bench.conductor.asked == []
     assert bench.journal.get(job_uuid(1)) is None
 
 
@@ -76,20 +77,21 @@ def test_what_the_driver_does_not_take_touches_nothing(bench: Bench) -> None:
     bench.submit(make_programming())
     assert error_of(bench) == "not for this card"
     assert bench.driver.calls == [("check", "host_card-1")]
-    assert bench.conductor.begun == []
+    assert bench.conductor.asked == []
 
 
 def test_too_late_touches_nothing(bench: Bench) -> None:
-    bench.conductor.may_begin = False
+    bench.conductor.answer = lambda *_question: False
     bench.submit(make_programming())
-    assert error_of(bench) == "It was too late to program."
+    assert bench.everything_told() == []
     assert bench.driver.calls == [("check", "host_card-1")]
+    assert bench.programmed == []
 
 
 def test_a_conductor_that_cannot_be_asked_touches_nothing(bench: Bench) -> None:
-    bench.conductor.errors = [ServiceUnavailable("no queue")]
+    bench.conductor.begin_errors = [ServiceUnavailable("no queue")]
     bench.submit(make_programming())
-    assert "no queue" in error_of(bench)
+    assert bench.everything_told() == []
     assert bench.driver.calls == [("check", "host_card-1")]
 
 
@@ -152,7 +154,9 @@ def test_begun_before_a_restart_it_is_done_again(bench: Bench) -> None:
     assert bench.driver.calls == DONE
     entry = bench.journal.get(job_uuid(1))
     assert entry is not None
-    assert (entry.phase, entry.work.image_uuid) == (Phase.FINISHED, IMAGE)
+    (step,) = entry.work.steps
+    assert isinstance(step, Program)
+    assert (entry.phase, step.image_uuid) == (Phase.FINISHED, IMAGE)
 
 
 def test_what_is_fetched_when_the_agent_stops_is_let_go(bench: Bench) -> None:

@@ -22,8 +22,9 @@ from cyborg.domain.clock import new_uuid
 from cyborg.domain.errors import ConfigurationError
 from cyborg.domain.inventory import Snapshot, snapshot_from_wire
 from cyborg.domain.model import JobKind
+from cyborg.domain.work import Handle, Prepare, Release, Work
 from cyborg.drivers.loader import NAMESPACE
-from cyborg.rpc.agent import AgentClient, Work
+from cyborg.rpc.agent import AgentClient
 from cyborg.rpc.transport import AGENT_TOPIC, CONDUCTOR_TOPIC, get_server
 from cyborg.rpc.wire import answer
 from cyborg.tests.unit.agent.helpers import PATIENCE
@@ -41,6 +42,7 @@ class ConductorEndpoint:
         self.digest: str | None = None
         self.heartbeats: queue.Queue[tuple[str, str]] = queue.Queue()
         self.reports: queue.Queue[tuple[str, Snapshot]] = queue.Queue()
+        self.begun: queue.Queue[tuple[str, str, int, int]] = queue.Queue()
         self.finished: queue.Queue[tuple[str, int, str | None]] = queue.Queue()
 
     def ping(self, ctxt: object) -> dict[str, Any]:
@@ -56,9 +58,16 @@ class ConductorEndpoint:
         self.reports.put((host, found))
         return answer(lambda: None)
 
-    def finish_job(
-        self, ctxt: object, uuid: str, generation: int, error: str | None
+    def begin_work(
+        self, ctxt: object, host: str, uuid: str, generation: int, step: int
     ) -> dict[str, Any]:
+        self.begun.put((host, uuid, generation, step))
+        return answer(lambda: True)
+
+    def finish_job(
+        self, ctxt: object, host: str, uuid: str, generation: int, error: str | None
+    ) -> dict[str, Any]:
+        assert host == HOST
         self.finished.put((uuid, generation, error))
         return answer(lambda: None)
 
@@ -123,18 +132,10 @@ def make(conf: cfg.ConfigOpts, transport: Any) -> Iterator[Callable[..., AgentSe
 def make_work(snapshot: Snapshot, kind: JobKind, generation: int = 1) -> Work:
     (device,) = snapshot.devices
     (part,) = device.deployables
-    return Work(
-        job_uuid=new_uuid(),
-        generation=generation,
-        kind=kind,
-        driver=device.driver,
-        device=device.identity,
-        deployable=part.name,
-        handle_uuid=new_uuid(),
-        handle_type=part.handles[0].type,
-        handle_info=part.handles[0].info,
-        group={"resources:FPGA": "1"},
-    )
+    found = part.handles[0]
+    handle = Handle(new_uuid(), device.identity, part.name, found.type, found.info)
+    step = Prepare(handle, {"resources:FPGA": "1"}) if kind is JobKind.PREPARE else Release(handle)
+    return Work(new_uuid(), generation, kind.value, device.driver, device.identity, (step,))
 
 
 def reached(transport: Any) -> AgentClient:
@@ -161,6 +162,7 @@ def test_report_work_and_end(
     work = make_work(snapshot, JobKind.PREPARE, generation=7)
     reached(transport).start(HOST, work)
     assert conductor.finished.get(timeout=PATIENCE) == (work.job_uuid, 7, None)
+    assert conductor.begun.get_nowait() == (HOST, work.job_uuid, 7, 0)
     assert (Path(conf.state_path) / "agent" / "journal" / f"{work.job_uuid}.json").exists()
 
     conf.set_override("release_failures", -1, "fake_driver")

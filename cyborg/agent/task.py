@@ -1,0 +1,94 @@
+"""A piece of work on its way through the agent, from its message to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from oslo_context import context
+from oslo_log import log
+
+from cyborg.agent.steps import Performer
+from cyborg.domain.errors import CyborgError
+from cyborg.domain.work import Work
+from cyborg.drivers.base import DriverError
+
+LOG = log.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """Work that is made ready, waits or runs. The executor's lock guards what changes.
+
+    The methods turn whatever a driver raises into a reason in one line, for users to read.
+    """
+
+    #: Replaced by one of a higher generation when the conductor asks again.
+    work: Work
+    #: Who does the steps, in their order.
+    performers: tuple[Performer[Any], ...]
+    #: Of the message that brought it: its request id is in the log lines of its threads.
+    context: context.RequestContext | None
+    #: Its job has been turned since: nobody is told of its end.
+    superseded: bool = False
+
+    def work_for_its_request(self) -> None:
+        """Let this thread's log lines and messages carry the id of the task's request."""
+        if self.context is not None:
+            self.context.update_store()
+
+    def log_fields(self) -> str:
+        """Return what the log says of it."""
+        work = self.work
+        subjects = " ".join(performer.log_fields() for performer in self.performers)
+        return (
+            f"job={work.job_uuid} generation={work.generation} kind={work.kind} "
+            f"device={work.device} {subjects}"
+        )
+
+    @property
+    def is_slow_to_make_ready(self) -> bool:
+        """Whether it should not hold up its card while it is made ready."""
+        return any(performer.slow_to_make_ready for performer in self.performers)
+
+    def make_ready(self) -> str | None:
+        """Get what all steps need; return None, or why that failed."""
+        for number, performer in enumerate(self.performers):
+            try:
+                performer.make_ready()
+            except CyborgError as failure:
+                LOG.warning("work not made ready %s reason=%s", self.log_fields(), failure)
+                return self._reason(number, str(failure))
+        return None
+
+    def check(self, number: int) -> str | None:
+        """Return None if a step may be done, else why not. Touches nothing."""
+        return self._called(number, self.performers[number].check)
+
+    def act(self, number: int) -> str | None:
+        """Let the driver do a step; return None, or why it failed."""
+        return self._called(number, self.performers[number].act)
+
+    def let_go(self) -> None:
+        """Give back what was got to make it ready."""
+        for performer in self.performers:
+            performer.let_go()
+
+    def _called(self, number: int, call: Callable[[], None]) -> str | None:
+        try:
+            call()
+        except DriverError as error:
+            LOG.warning("work failed %s reason=%s", self.log_fields(), error)
+            return self._reason(number, str(error))
+        except Exception as error:  # a driver may raise anything
+            LOG.exception("driver has a bug %s", self.log_fields())
+            reason = f"The driver {self.work.driver} failed: {type(error).__name__}: {error}"
+            return self._reason(number, reason[:1000])
+        return None
+
+    def _reason(self, number: int, reason: str) -> str:
+        steps = self.work.steps
+        if len(steps) == 1:
+            return reason
+        return f"Step {number + 1} of {len(steps)}, {steps[number].name}: {reason}"
