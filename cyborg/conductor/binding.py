@@ -2,7 +2,7 @@
 
 Nothing to prepare: the ARQs are Bound, and the event for Nova is written, in one
 transaction. Something to prepare: they are BindStarted and a job is written; the agent's
-answer ends it (:mod:`cyborg.conductor.finishing`).
+answer ends it (:mod:`cyborg.conductor.preparing`).
 
 An ARQ belongs to the project of its instance. Who that is was remembered at the instance's
 first bind; where it was not, the caller is the owner, except an administrator, who may be
@@ -13,27 +13,26 @@ say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import sqlalchemy as sa
 from oslo_log import log
 
-from cyborg.conductor import events, jobs, providers
-from cyborg.conductor.afterwards import Afterwards, go_on
+from cyborg.conductor import events, preparing, providers
 from cyborg.conductor.checks import Generations, require_found, require_unchanged
 from cyborg.conductor.environment import Environment
+from cyborg.conductor.unit import Unit, run
 from cyborg.db import attach_handles
-from cyborg.db.accelerator_requests import (
+from cyborg.db.attach_handles import BindTarget, TakenHandle
+from cyborg.db.request_changes import (
+    BoundTo,
     LockedRequest,
-    change_state,
+    bind_requests,
     lock_requests,
     remember_owner,
 )
-from cyborg.db.attach_handles import Provider
-from cyborg.db.statements import case_by
-from cyborg.db.tables import accelerator_requests
 from cyborg.domain.errors import (
     AcceleratorRequestStateConflict,
     DeviceNotAvailable,
@@ -43,20 +42,11 @@ from cyborg.domain.errors import (
     ProviderNotFound,
     WrongHost,
 )
-from cyborg.domain.model import (
-    DeviceStatus,
-    EventStatus,
-    Job,
-    JobKind,
-    Presence,
-    ProviderJobKind,
-)
+from cyborg.domain.model import DeviceStatus, EventStatus, Presence, ProviderJobKind
 from cyborg.domain.profiles import asks_for, needs_programming
-from cyborg.domain.states import BINDABLE, ArqState
+from cyborg.domain.states import BINDABLE, BOUND_OR_BINDING, ArqState
 
 LOG = log.getLogger(__name__)
-
-_HELD = frozenset({ArqState.BOUND, ArqState.BIND_STARTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +66,12 @@ class Bind:
     instance_uuid: str
     hostname: str
     owner_project_id: str | None
-    #: False: only if the instance's owner is not remembered, and Nova does not know better.
-    owner_is_certain: bool
     by_service: bool
     generations: Generations
     #: False: it is only what the caller says, or Nova may know better later.
     remember_owner: bool
-
-
-class _OwnerUnknown(Exception):
-    """Nova must be asked first, outside of the transaction."""
-
-
-class _NotEnough(Exception):
-    """Too few handles are free that nobody else is just looking at."""
+    #: Whose the instance was a moment ago, where that was looked at before.
+    remembered_owner: str | None = None
 
 
 def bind(
@@ -119,40 +101,42 @@ def bind(
     hostnames = {binding.hostname for binding in parsed.values()}
     if len(instances) != 1 or len(hostnames) != 1:
         raise InvalidInput("A bind names exactly one instance and one host.")
+    certain = (owner_is_certain and by_service) or env.nova is None
     request = Bind(
         parsed,
         instances.pop(),
         hostnames.pop(),
         owner_project_id,
-        (owner_is_certain and by_service) or env.nova is None,
         by_service,
         generations,
         remember_owner=by_service,
     )
-    try:
-        begun = _run(env, request)
-    except _OwnerUnknown:
-        begun = _run(env, _with_owner_of(env, request))
-    go_on(env, begun)
+    if not certain:
+        request = _with_owner(env, request)
+    # At first past handles that others are looking at just now; if too few are left, once more
+    # waiting for them.
+    if not any(run(env, partial(_bind, request, wait)) for wait in (False, True)):
+        raise NoFreeHandle("Too few attach handles are free; nothing was bound.")
 
 
-def _run(env: Environment, request: Bind) -> Afterwards:
-    try:
-        return env.database.run(partial(_bind, env, request, False))
-    except _NotEnough:
-        return env.database.run(partial(_bind, env, request, True))
+def _with_owner(env: Environment, request: Bind) -> Bind:
+    """Return the request with the instance's owner as it is remembered, or as Nova names it.
 
-
-def _with_owner_of(env: Environment, request: Bind) -> Bind:
-    """Return the request with the owner that Nova names."""
+    Nova is asked before the transaction, and only for a bind that may be done.
+    """
+    with env.database.reader() as connection:
+        seen = lock_requests(
+            connection, uuids=list(request.bindings), owner_of=request.instance_uuid, hold=False
+        )
+    arqs = _to_bind(request, seen)
+    if not arqs or arqs[0].instance_owner is not None:
+        return replace(request, remembered_owner=arqs[0].instance_owner if arqs else None)
     assert env.nova is not None
     server = env.nova.server(request.instance_uuid)
     if server is None:
-        return replace(request, owner_is_certain=True, remember_owner=False)
+        return replace(request, remember_owner=False)
     _check_owner(request, server.project_id)
-    return replace(
-        request, owner_project_id=server.project_id, owner_is_certain=True, remember_owner=True
-    )
+    return replace(request, owner_project_id=server.project_id, remember_owner=True)
 
 
 def _check_owner(request: Bind, owner_project_id: str) -> None:
@@ -160,44 +144,37 @@ def _check_owner(request: Bind, owner_project_id: str) -> None:
         raise Forbidden("The instance belongs to another project.")
 
 
-def _bind(env: Environment, request: Bind, wait: bool, connection: sa.Connection) -> Afterwards:
+def _bind(request: Bind, wait: bool, unit: Unit) -> bool:
+    """Bind what is not bound yet; return False if too few handles were free."""
+    connection = unit.connection
     locked = lock_requests(connection, uuids=list(request.bindings), owner_of=request.instance_uuid)
-    require_found(locked, request.bindings)
-    require_unchanged(locked, request.generations)
-    arqs = [arq for arq in locked if not _already_bound(arq, request.bindings[arq.uuid])]
+    arqs = _to_bind(request, locked)
     if not arqs:
-        return Afterwards()
+        return True
+    owner = arqs[0].instance_owner or request.remembered_owner
+    if owner is not None:
+        _check_owner(request, owner)
+    targets = _targets(connection, request, arqs)
+    taken = attach_handles.take(connection, targets, unit.now, wait=wait)
+    if taken is None:
+        return False
+    _write(unit, request, arqs, targets, known_owner=owner, taken=taken)
+    return True
+
+
+def _to_bind(request: Bind, found: Sequence[LockedRequest]) -> list[LockedRequest]:
+    """Return the ARQs that are not bound yet, after every check of how they are."""
+    require_found(found, request.bindings)
+    require_unchanged(found, request.generations)
+    arqs = [arq for arq in found if not _already_bound(arq, request.bindings[arq.uuid])]
     for arq in arqs:
         _check_bindable(arq)
-    if arqs[0].instance_owner is not None:
-        _check_owner(request, arqs[0].instance_owner)
-    elif not request.owner_is_certain:
-        raise _OwnerUnknown
-    found = _providers(connection, request, arqs)
-    handles = attach_handles.take(
-        connection,
-        {arq.id: found[arq.uuid].deployable_id for arq in arqs},
-        env.clock(),
-        dirtying={
-            provider.deployable_id
-            for provider in found.values()
-            if provider.needs_prepare or provider.needs_release
-        },
-        wait=wait,
-    )
-    if handles is None:
-        if not wait:
-            raise _NotEnough
-        raise NoFreeHandle("Too few attach handles are free; nothing was bound.")
-    return _write(env, request, arqs, found, connection)
+    return arqs
 
 
 def _already_bound(arq: LockedRequest, binding: Binding) -> bool:
     return (
-        arq.state in _HELD
-        and arq.job_kind is not JobKind.RELEASE
-        # Else it has failed, and still reads BindStarted for Nova.
-        and (arq.state is ArqState.BOUND or arq.state_reason is None)
+        arq.state in BOUND_OR_BINDING
         and arq.hostname == binding.hostname
         and arq.device_rp_uuid == binding.device_rp_uuid
         and arq.instance_uuid == binding.instance_uuid
@@ -208,114 +185,89 @@ def _check_bindable(arq: LockedRequest) -> None:
     if arq.state not in BINDABLE:
         held = f", for instance {arq.instance_uuid}" if arq.instance_uuid else ""
         raise AcceleratorRequestStateConflict(
-            f"Accelerator request {arq.uuid} is {arq.state}{held}; it cannot be bound."
+            f"Accelerator request {arq.uuid} is {arq.state.shows}{held}; it cannot be bound."
             + (f" {arq.state_reason}" if arq.state_reason else "")
         )
 
 
-def _providers(
-    connection: sa.Connection, request: Bind, arqs: list[LockedRequest]
-) -> dict[str, Provider]:
-    """Return each ARQ's provider, by the ARQ's uuid, after every check."""
-    wanted = {arq.uuid: request.bindings[arq.uuid].device_rp_uuid for arq in arqs}
+def _targets(
+    connection: sa.Connection, request: Bind, arqs: Sequence[LockedRequest]
+) -> dict[int, BindTarget]:
+    """Return each ARQ's deployable, by the ARQ's id, after every check."""
+    wanted = {arq.id: request.bindings[arq.uuid].device_rp_uuid for arq in arqs}
     found = attach_handles.lock_providers(connection, set(wanted.values()))
     for arq in arqs:
-        provider = found.get(wanted[arq.uuid])
-        if provider is None:
-            raise ProviderNotFound(f"No deployable has the resource provider {wanted[arq.uuid]}.")
-        _check_provider(provider, request.hostname, arq)
-    return {uuid: found[rp_uuid] for uuid, rp_uuid in wanted.items()}
+        target = found.get(wanted[arq.id])
+        if target is None:
+            raise ProviderNotFound(f"No deployable has the resource provider {wanted[arq.id]}.")
+        _check_target(target, request.hostname, arq)
+    return {id_: found[rp_uuid] for id_, rp_uuid in wanted.items()}
 
 
-def _check_provider(provider: Provider, hostname: str, arq: LockedRequest) -> None:
-    if provider.host != hostname:
+def _check_target(target: BindTarget, hostname: str, arq: LockedRequest) -> None:
+    if target.host != hostname:
         raise WrongHost(
-            f"Deployable {provider.deployable_name} is on host {provider.host}, not on {hostname}."
+            f"Deployable {target.deployable_name} is on host {target.host}, not on {hostname}."
         )
-    if not asks_for(arq.group, provider.resource_class):
+    if not asks_for(arq.group, target.resource_class):
         raise DeviceNotAvailable(
-            f"Deployable {provider.deployable_name} is of class {provider.resource_class}, for "
+            f"Deployable {target.deployable_name} is of class {target.resource_class}, for "
             "which the device profile's group does not ask."
         )
-    if provider.status is not DeviceStatus.ENABLED:
-        raise DeviceNotAvailable(f"The device of {provider.deployable_name} is disabled.")
-    if provider.presence is Presence.MISSING:
-        raise DeviceNotAvailable(f"The device of {provider.deployable_name} is missing.")
-    if not provider.settled:
+    if target.status is not DeviceStatus.ENABLED:
+        raise DeviceNotAvailable(f"The device of {target.deployable_name} is disabled.")
+    if target.presence is Presence.MISSING:
+        raise DeviceNotAvailable(f"The device of {target.deployable_name} is missing.")
+    if not target.settled:
         raise DeviceNotAvailable(
-            f"Deployable {provider.deployable_name} is being programmed, or its last programming "
+            f"Deployable {target.deployable_name} is being programmed, or its last programming "
             "failed half way."
         )
     if needs_programming(arq.group):
         raise DeviceNotAvailable(
-            f"The device profile's group asks that {provider.deployable_name} be programmed, "
+            f"The device profile's group asks that {target.deployable_name} be programmed, "
             "which a bind cannot do yet."
         )
 
 
 def _write(
-    env: Environment,
+    unit: Unit,
     request: Bind,
-    arqs: list[LockedRequest],
-    found: Mapping[str, Provider],
-    connection: sa.Connection,
-) -> Afterwards:
-    now = env.clock()
-    known_owner = arqs[0].instance_owner
+    arqs: Sequence[LockedRequest],
+    targets: Mapping[int, BindTarget],
+    *,
+    known_owner: str | None,
+    taken: Sequence[TakenHandle],
+) -> None:
+    connection = unit.connection
     owner = known_owner or request.owner_project_id or arqs[0].project_id
-    rp_uuids = {arq.id: found[arq.uuid].rp_uuid for arq in arqs}
-    values = {
-        "hostname": request.hostname,
-        "instance_uuid": request.instance_uuid,
-        "device_rp_uuid": case_by(accelerator_requests.c.id, rp_uuids),
-        "project_id": owner,
-        "bound_by_service": request.by_service,
-        "state_reason": None,
-        "leftover_since": None,
-    }
-    later = [arq for arq in arqs if found[arq.uuid].needs_prepare]
-    at_once = [arq for arq in arqs if not found[arq.uuid].needs_prepare]
-    batch = None
+    rp_uuids = {id_: target.rp_uuid for id_, target in targets.items()}
+    to = BoundTo(request.hostname, request.instance_uuid, rp_uuids, owner, request.by_service)
+    later = [arq for arq in arqs if targets[arq.id].needs_prepare]
+    at_once = [arq for arq in arqs if not targets[arq.id].needs_prepare]
     if at_once:
-        generations = {arq.id: arq.generation for arq in at_once}
-        change_state(connection, generations, ArqState.BOUND, now, bound_at=now, **values)
-        batch = events.write(
-            env,
-            connection,
-            {arq.id: arq.uuid for arq in at_once},
-            request.instance_uuid,
-            EventStatus.COMPLETED,
-        )
+        bind_requests(connection, at_once, ArqState.BOUND, to, unit.now)
+        events.write(unit, at_once, request.instance_uuid, EventStatus.COMPLETED)
     if known_owner is None and owner is not None and request.remember_owner:
-        remember_owner(connection, request.instance_uuid, owner, now)
-    _log(request, arqs, found)
-    started: list[Job] = []
+        remember_owner(connection, request.instance_uuid, owner, unit.now)
+    _log(request, arqs, targets)
     if later:
-        generations = {arq.id: arq.generation for arq in later}
-        change_state(connection, generations, ArqState.BIND_STARTED, now, **values)
-        started = jobs.write_prepare(env, connection, later)
-    reserved = _without_allocation(env, request, set(rp_uuids.values()), connection)
-    return Afterwards(started, batch, reserved)
+        bind_requests(connection, later, ArqState.BIND_STARTED, to, unit.now)
+        by_arq = {handle.accelerator_request_id: handle for handle in taken}
+        preparing.write(unit, later, by_arq, rp_uuids)
+    if not request.by_service:
+        # Nobody has allocated these in Placement.
+        marked = dict.fromkeys(rp_uuids.values(), request.hostname)
+        providers.mark(unit, marked, ProviderJobKind.INVENTORY, at_once=True)
 
 
-def _without_allocation(
-    env: Environment, request: Bind, rp_uuids: set[str], connection: sa.Connection
-) -> frozenset[str]:
-    """Tell Placement of handles that are taken though nobody has allocated them there."""
-    if request.by_service:
-        return frozenset()
-    marked = dict.fromkeys(rp_uuids, request.hostname)
-    providers.mark(env, connection, marked, ProviderJobKind.INVENTORY, now=True)
-    return frozenset(marked)
-
-
-def _log(request: Bind, arqs: list[LockedRequest], found: Mapping[str, Provider]) -> None:
+def _log(request: Bind, arqs: Sequence[LockedRequest], targets: Mapping[int, BindTarget]) -> None:
     for arq in arqs:
         LOG.info(
             "bind arq=%s instance=%s host=%s provider=%s prepare=%s",
             arq.uuid,
             request.instance_uuid,
             request.hostname,
-            found[arq.uuid].rp_uuid,
-            found[arq.uuid].needs_prepare,
+            targets[arq.id].rp_uuid,
+            targets[arq.id].needs_prepare,
         )

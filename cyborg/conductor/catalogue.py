@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import sqlalchemy as sa
 from oslo_log import log
 
 from cyborg.conductor import providers
 from cyborg.conductor.environment import Environment
+from cyborg.conductor.unit import Unit, run
 from cyborg.db import attributes, device_profiles, devices
 from cyborg.db.providers import hosts_of_providers
 from cyborg.domain.errors import (
@@ -48,17 +48,17 @@ def create_device_profile(
     checked_groups = parse_groups(groups)
     checked_description = check_description(description)
 
-    def work(connection: sa.Connection) -> DeviceProfile:
+    def work(unit: Unit) -> DeviceProfile:
         return device_profiles.insert_profile(
-            connection,
+            unit.connection,
             uuid=uuid or env.new_uuid(),
             name=checked_name,
             description=checked_description,
             groups=checked_groups,
-            now=env.clock(),
+            now=unit.now,
         )
 
-    made = env.database.run(work)
+    made = run(env, work)
     LOG.info("device profile created name=%s uuid=%s", made.name, made.uuid)
     _warn_of_keys(made)
     return made
@@ -82,7 +82,8 @@ def update_device_profile(env: Environment, uuid: str, changes: Mapping[str, Any
     if "groups" in checked:
         checked["groups"] = parse_groups(checked["groups"])
 
-    def work(connection: sa.Connection) -> DeviceProfile:
+    def work(unit: Unit) -> DeviceProfile:
+        connection = unit.connection
         exclusive = device_profiles.Lock.EXCLUSIVE
         found = device_profiles.list_profiles(connection, uuids=[uuid], lock=exclusive)
         if not found:
@@ -96,11 +97,10 @@ def update_device_profile(env: Environment, uuid: str, changes: Mapping[str, Any
                 "A device profile's name and groups cannot be changed while accelerator "
                 "requests use it."
             )
-        now = env.clock()
-        device_profiles.update_profile(connection, before.id, values, now)
-        return replace(before, **values, updated_at=now)
+        device_profiles.update_profile(connection, before.id, values, unit.now)
+        return replace(before, **values, updated_at=unit.now)
 
-    after = env.database.run(work)
+    after = run(env, work)
     LOG.info("device profile changed uuid=%s fields=%s", uuid, ",".join(sorted(checked)))
     if "groups" in checked:
         _warn_of_keys(after)
@@ -113,7 +113,7 @@ def delete_device_profiles(env: Environment, uuids: Sequence[str]) -> None:
     :raises DeviceProfileNotFound: one is not there.
     :raises DeviceProfileInUse: ARQs use one.
     """
-    env.database.run(lambda connection: device_profiles.delete_profiles(connection, uuids))
+    run(env, lambda unit: device_profiles.delete_profiles(unit.connection, uuids))
     LOG.info("device profiles deleted uuids=%s", ",".join(uuids))
 
 
@@ -125,16 +125,14 @@ def set_device_status(env: Environment, uuid: str, status: DeviceStatus) -> None
     :raises DeviceNotFound: there is no such device.
     """
 
-    def work(connection: sa.Connection) -> dict[str, str]:
-        if not devices.set_device_status(connection, uuid, status, env.clock()):
+    def work(unit: Unit) -> None:
+        if not devices.set_device_status(unit.connection, uuid, status, unit.now):
             raise DeviceNotFound(f"Device {uuid} could not be found.")
-        if env.placement is None:
-            return {}
-        marked = hosts_of_providers(connection, device_uuid=uuid)
-        providers.mark(env, connection, marked, ProviderJobKind.INVENTORY, now=True)
-        return marked
+        if env.placement is not None:
+            marked = hosts_of_providers(unit.connection, device_uuid=uuid)
+            providers.mark(unit, marked, ProviderJobKind.INVENTORY, at_once=True)
 
-    providers.publish_now(env, env.database.run(work))
+    run(env, work)
     LOG.info("device status device=%s status=%s", uuid, status)
 
 
@@ -152,19 +150,19 @@ def create_attribute(env: Environment, deployable: int | str, key: str, value: s
             "1 to 255 capitals, digits or '_'."
         )
 
-    def work(connection: sa.Connection) -> Attribute:
+    def work(unit: Unit) -> Attribute:
         made = attributes.insert_attribute(
-            connection,
+            unit.connection,
             uuid=env.new_uuid(),
             deployable=deployable,
             key=key,
             value=value,
-            now=env.clock(),
+            now=unit.now,
         )
-        _mark_traits(env, connection, made)
+        _mark_traits(unit, made)
         return made
 
-    return env.database.run(work)
+    return run(env, work)
 
 
 def delete_attribute(env: Environment, uuid: str) -> None:
@@ -174,16 +172,13 @@ def delete_attribute(env: Environment, uuid: str) -> None:
     :raises AttributeReported: a driver reports it.
     """
 
-    def work(connection: sa.Connection) -> None:
-        _mark_traits(env, connection, attributes.delete_attribute(connection, uuid))
-
-    env.database.run(work)
+    run(env, lambda unit: _mark_traits(unit, attributes.delete_attribute(unit.connection, uuid)))
 
 
-def _mark_traits(env: Environment, connection: sa.Connection, attribute: Attribute) -> None:
-    if env.placement is not None and attribute.key.startswith(TRAIT_KEY):
-        marked = hosts_of_providers(connection, deployable_ids=[attribute.deployable_id])
-        providers.mark(env, connection, marked, ProviderJobKind.TRAITS)
+def _mark_traits(unit: Unit, attribute: Attribute) -> None:
+    if unit.env.placement is not None and attribute.key.startswith(TRAIT_KEY):
+        marked = hosts_of_providers(unit.connection, deployable_ids=[attribute.deployable_id])
+        providers.mark(unit, marked, ProviderJobKind.TRAITS)
 
 
 def _warn_of_keys(profile: DeviceProfile) -> None:

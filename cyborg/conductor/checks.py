@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from cyborg.db.accelerator_requests import LockedRequest
+from cyborg.db.request_changes import LockedRequest
 from cyborg.domain.errors import AcceleratorRequestNotFound, AcceleratorRequestStateConflict
 
 #: ARQ uuid to the generation that the decision was made on; None where it does not depend

@@ -7,12 +7,12 @@ is looked at more closely.
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from oslo_log import log
 
 from cyborg.clients.placement import Placement, Provider
 from cyborg.conductor import providers
 from cyborg.conductor.environment import Environment
+from cyborg.conductor.unit import run
 from cyborg.db import providers as rows
 from cyborg.domain.model import ProviderJobKind
 from cyborg.domain.providers import OWNER_TRAIT
@@ -48,12 +48,8 @@ def _compare_host(env: Environment, placement: Placement, host: str) -> int:
     if orphans:
         LOG.info("providers without a device host=%s providers=%s", host, ",".join(orphans))
     marked = dict.fromkeys(doubtful | orphans, host)
-
-    def work(connection: sa.Connection) -> None:
-        providers.mark(env, connection, marked, ProviderJobKind.PROVIDER)
-
     if marked:
-        env.database.run(work)
+        run(env, lambda unit: providers.mark(unit, marked, ProviderJobKind.PROVIDER))
     return len(marked)
 
 
@@ -68,5 +64,5 @@ def _ours_below(
     named = placement.provider_named(host)
     if named is None or named.uuid == root:
         return []
-    env.database.run(lambda connection: rows.record_root(connection, host, named.uuid))
+    run(env, lambda unit: rows.record_root(unit.connection, host, named.uuid))
     return placement.tree(named.uuid, OWNER_TRAIT)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-import sqlalchemy as sa
-
 from cyborg.conductor.environment import Environment
+from cyborg.conductor.unit import Unit, run
 from cyborg.db.accelerator_requests import insert_requests
 from cyborg.db.device_profiles import Lock, list_profiles
 from cyborg.db.devices import resource_classes
@@ -30,7 +29,8 @@ def create(
     :raises InvalidInput: the profile asks for no accelerator.
     """
 
-    def work(connection: sa.Connection) -> list[AcceleratorRequest]:
+    def work(unit: Unit) -> list[AcceleratorRequest]:
+        connection = unit.connection
         found = list_profiles(connection, names=[device_profile_name], lock=Lock.SHARED)
         if not found:
             raise DeviceProfileNotFound(
@@ -40,7 +40,7 @@ def create(
         classes = resource_classes(connection) if needs_known_classes(profile.groups) else ()
         counts = [units(group, classes) for group in profile.groups]
         made = [
-            _request(env, profile, group_id, project_id, by_service)
+            _request(unit, profile, group_id, project_id, by_service)
             for group_id, count in enumerate(counts)
             for _ in range(count)
         ]
@@ -49,18 +49,18 @@ def create(
         insert_requests(connection, [_row(request, profile.id) for request in made])
         return made
 
-    return env.database.run(work)
+    return run(env, work)
 
 
 def _request(
-    env: Environment,
+    unit: Unit,
     profile: DeviceProfile,
     group_id: int,
     project_id: str | None,
     by_service: bool,
 ) -> AcceleratorRequest:
     return AcceleratorRequest(
-        uuid=env.new_uuid(),
+        uuid=unit.env.new_uuid(),
         state=ArqState.INITIAL,
         device_profile_name=profile.name,
         device_profile_group_id=group_id,
@@ -75,7 +75,7 @@ def _request(
         state_reason=None,
         generation=1,
         attach_handle=None,
-        created_at=env.clock(),
+        created_at=unit.now,
         updated_at=None,
     )
 

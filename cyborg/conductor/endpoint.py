@@ -130,9 +130,9 @@ class ConductorEndpoint:
         """See :func:`cyborg.conductor.programming.program`."""
         return self._do(programming.program, deployable, image_uuid, project_id)
 
-    def begin_programming(self, ctxt: object, uuid: str) -> Answer:
-        """See :func:`cyborg.conductor.programming.begin`."""
-        return self._do(programming.begin, uuid)
+    def begin_work(self, ctxt: object, host: str, uuid: str, generation: int, step: int) -> Answer:
+        """See :func:`cyborg.conductor.finishing.begin`."""
+        return self._do(finishing.begin, host, uuid, generation, step)
 
     def heartbeat(self, ctxt: object, host: str, digest: str) -> Answer:
         """See :func:`cyborg.conductor.inventory.heartbeat`."""
@@ -142,9 +142,11 @@ class ConductorEndpoint:
         """See :func:`cyborg.conductor.inventory.report`."""
         return self._do(inventory.report, host, snapshot)
 
-    def finish_job(self, ctxt: object, uuid: str, generation: int, error: str | None) -> Answer:
+    def finish_job(
+        self, ctxt: object, host: str, uuid: str, generation: int, error: str | None
+    ) -> Answer:
         """See :func:`cyborg.conductor.finishing.finish`."""
-        return self._do(finishing.finish, uuid, generation, error)
+        return self._do(finishing.finish, host, uuid, generation, error)
 
     def _do(self, use_case: Callable[..., Any], *arguments: Any) -> Answer:
         return answer(lambda: use_case(self._env, *arguments))

@@ -12,7 +12,7 @@ from cyborg.clients.nova import Nova
 from cyborg.clients.placement import Placement
 from cyborg.db.database import Database
 from cyborg.domain.clock import Clock, NewUuid
-from cyborg.rpc.agent import Work
+from cyborg.domain.work import Work
 
 
 class Agents(Protocol):

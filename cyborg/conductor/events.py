@@ -4,26 +4,28 @@ An event is written with the change that it tells of, and sent after the commit.
 be sent is sent again, by any conductor, for as long as the ARQ is there.
 
 Nova takes an ARQ that it finds BindFailed for resolved, and boots the server without its
-device. So a bind of Nova's that fails after it was answered goes on reading BindStarted, and
-Nova is told of the failure again and again, whatever it answers: 422 means that the server has
-no host yet, and even an event that was taken may have come before the compute host waited for
-it. That ends when Nova deletes the ARQ; or when its patience is over and nothing goes on with
-the server any more.
+device. So a bind of Nova's that fails after it was answered is ``BIND_FAILING``, which reads
+BindStarted, and Nova is told of the failure again and again, whatever it answers: 422 means
+that the server has no host yet, and even an event that was taken may have come before the
+compute host waited for it. That ends when Nova deletes the ARQ; or when its patience is over
+and nothing goes on with the server any more.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
-import sqlalchemy as sa
 from oslo_log import log
 
 from cyborg.clients.nova import Nova
 from cyborg.conductor.environment import Environment
+from cyborg.conductor.unit import Order, Unit, run
 from cyborg.db import outbox
-from cyborg.db.accelerator_requests import LockedRequest, change_state, lock_request
+from cyborg.db.request_changes import LockedRequest, fail_requests, lock_requests_by_id
 from cyborg.domain.errors import ServiceUnavailable
 from cyborg.domain.model import EventBatch, EventState, EventStatus
 from cyborg.domain.states import ArqState
@@ -41,35 +43,47 @@ MOST_DELAY = 10.0
 REFUSED = 400
 
 
+@dataclass(frozen=True, slots=True)
+class TellNova:
+    """Send a batch of events, in the background."""
+
+    batch: EventBatch
+    order: ClassVar[Order] = Order.NOVA
+
+    def do(self, env: Environment) -> None:
+        """Send it; what cannot be sent now is due again when its lease has run out."""
+        _begin_to_send(env, self.batch)
+
+
 def write(
-    env: Environment,
-    connection: sa.Connection,
-    arqs: dict[int, str],
+    unit: Unit,
+    arqs: Collection[LockedRequest],
     instance_uuid: str,
     status: EventStatus,
     *,
     repeated: bool = False,
-) -> EventBatch:
-    """Write events about ARQs (id to uuid) of an instance, inside the transaction.
+) -> None:
+    """Write events about ARQs of an instance; they are sent after the commit.
 
     :param repeated: tell them again and again, until Nova's patience is over.
     """
-    return outbox.insert_events(
-        connection,
-        arqs,
+    env = unit.env
+    batch = outbox.insert_events(
+        unit.connection,
+        {arq.id: arq.uuid for arq in arqs},
         batch=env.new_uuid(),
         instance_uuid=instance_uuid,
         status=status,
         state=EventState.NOT_SENT if env.nova is None else EventState.WAITING,
-        now=env.clock(),
+        now=unit.now,
         lease=env.conf.conductor.job_lease,
         patience=env.conf.conductor.bind_failure_patience if repeated else None,
     )
+    unit.after(TellNova(batch))
 
 
-def send(env: Environment, batch: EventBatch | None) -> None:
-    """Send a batch after the commit, in the background."""
-    if batch is not None and env.nova is not None:
+def _begin_to_send(env: Environment, batch: EventBatch) -> None:
+    if env.nova is not None:
         env.in_background(partial(_send, env, env.nova, batch))
 
 
@@ -78,11 +92,9 @@ def sweep(env: Environment) -> int:
     if env.nova is None:
         return 0
     lease = env.conf.conductor.job_lease
-    due = env.database.run(
-        lambda connection: outbox.claim_due(connection, lease=lease, limit=BATCH)
-    )
+    due = run(env, lambda unit: outbox.claim_due(unit.connection, lease=lease, limit=BATCH))
     for batch in due:
-        send(env, batch)
+        _begin_to_send(env, batch)
     with env.database.reader() as connection:
         over = outbox.past_deadline(connection, BATCH)
     for instance_uuid, arq_ids in over.items():
@@ -122,13 +134,13 @@ def _note(env: Environment, batch: EventBatch, codes: dict[str, int]) -> None:
                 batch.attempt,
             )
 
-    def work(connection: sa.Connection) -> None:
+    def work(unit: Unit) -> None:
         if told:
-            outbox.delete_events(connection, batch.uuid, told)
+            outbox.delete_events(unit.connection, batch.uuid, told)
         if again:
-            outbox.postpone(connection, batch.uuid, again, _delay(batch.attempt))
+            outbox.postpone(unit.connection, batch.uuid, again, _delay(batch.attempt))
 
-    env.database.run(work)
+    run(env, work)
 
 
 def _is_told(batch: EventBatch, code: int | None) -> bool:
@@ -156,27 +168,23 @@ def _end_of_patience(
     if busy:
         # Nova may still be about to look at the ARQ, and must not see BindFailed then.
         seconds = env.conf.conductor.bind_failure_patience / 5
-        env.database.run(lambda connection: outbox.prolong(connection, instance_uuid, seconds))
+        run(env, lambda unit: outbox.prolong(unit.connection, instance_uuid, seconds))
         return
     for arq_id in arq_ids:
-        arq = env.database.run(partial(_give_up, env, arq_id))
+        arq = run(env, partial(_give_up, arq_id))
         if arq is not None:
             LOG.info("bind failed for good arq=%s instance=%s", arq.uuid, instance_uuid)
 
 
-def _give_up(env: Environment, arq_id: int, connection: sa.Connection) -> LockedRequest | None:
+def _give_up(arq_id: int, unit: Unit) -> LockedRequest | None:
     """Let an ARQ read BindFailed, unless it has moved on; return it if it does now."""
-    arq = lock_request(connection, arq_id)
+    locked = lock_requests_by_id(unit.connection, [arq_id])
     # While Nova was asked, the ARQ may have been bound anew, or another conductor may have
     # seen that the server is busy.
-    over = outbox.delete_past_deadline(connection, arq_id)
-    if not over or arq is None or arq.state is not ArqState.BIND_STARTED:
+    over = outbox.delete_past_deadline(unit.connection, arq_id)
+    failing = [arq for arq in locked if arq.state is ArqState.BIND_FAILING]
+    if not over or not failing:
         return None
-    change_state(
-        connection,
-        {arq.id: arq.generation},
-        ArqState.BIND_FAILED,
-        env.clock(),
-        state_reason=arq.state_reason,
-    )
+    [arq] = failing
+    fail_requests(unit.connection, failing, ArqState.BIND_FAILED, arq.state_reason, unit.now)
     return arq

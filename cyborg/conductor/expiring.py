@@ -8,6 +8,7 @@ from oslo_log import log
 
 from cyborg.conductor import releasing
 from cyborg.conductor.environment import Environment
+from cyborg.conductor.unit import run
 from cyborg.db import leftovers as rows
 from cyborg.domain.errors import Conflict
 
@@ -20,9 +21,10 @@ BATCH = 100
 def expire(env: Environment) -> int:
     """Delete ARQs that were never bound in time, and old owners; return how many ARQs."""
     conductor = env.conf.conductor
-    before = env.clock() - datetime.timedelta(seconds=conductor.instance_owner_retention)
-    env.database.run(lambda connection: rows.forget_owners(connection, before))
-    before = env.clock() - datetime.timedelta(seconds=conductor.request_expiry)
+    now = env.clock()
+    before = now - datetime.timedelta(seconds=conductor.instance_owner_retention)
+    run(env, lambda unit: rows.forget_owners(unit.connection, before))
+    before = now - datetime.timedelta(seconds=conductor.request_expiry)
     expired = 0
     while True:
         with env.database.reader() as connection:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
 from oslo_db import exception as db_exception
 from oslo_log import log
 
 from cyborg.conductor import providers
 from cyborg.conductor.environment import Environment
+from cyborg.conductor.unit import Unit, run
 from cyborg.db import inventory, inventory_changes
 from cyborg.domain.difference import Difference, difference
 from cyborg.domain.errors import InvalidInput, ReportRefused
@@ -23,9 +23,7 @@ def heartbeat(env: Environment, host: str, digest: str) -> bool:
 
     One statement. False asks for the whole report.
     """
-    return env.database.run(
-        lambda connection: inventory.touch_host(connection, host, digest, env.clock())
-    )
+    return run(env, lambda unit: inventory.touch_host(unit.connection, host, digest, unit.now))
 
 
 def report(env: Environment, host: str, wire: Any) -> None:
@@ -38,21 +36,20 @@ def report(env: Environment, host: str, wire: Any) -> None:
         raise InvalidInput("A host's name has 1 to 255 characters.")
     snapshot = snapshot_from_wire(wire)
 
-    def work(connection: sa.Connection) -> Difference:
-        host_id = inventory.lock_host(connection, host, env.clock())
+    def work(unit: Unit) -> Difference:
+        connection = unit.connection
+        host_id = inventory.lock_host(connection, host, unit.now)
         changes = difference(inventory.recorded_devices(connection, host_id), snapshot)
         if changes:
-            touched = inventory_changes.apply(
-                connection, host_id, changes, env.new_uuid, env.clock()
-            )
+            touched = inventory_changes.apply(connection, host_id, changes, env.new_uuid, unit.now)
             for kind, uuids in touched.items():
-                providers.mark(env, connection, dict.fromkeys(uuids, host), kind)
+                providers.mark(unit, dict.fromkeys(uuids, host), kind)
         digest = snapshot.digest() if changes.settled else None
-        inventory.record_digest(connection, host_id, digest, env.clock())
+        inventory.record_digest(connection, host_id, digest, unit.now)
         return changes
 
     try:
-        changes = env.database.run(work)
+        changes = run(env, work)
     except db_exception.DBDuplicateEntry as error:
         raise ReportRefused(
             f"report of {host} refused: another host has a deployable of the same name"

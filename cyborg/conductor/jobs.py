@@ -3,104 +3,114 @@
 The row is written in the request's transaction and leased to this conductor, which sends
 it after the commit. Should the message, the agent, the answer or this conductor be lost,
 the lease runs out, and any conductor sends it again as the next generation; answers to
-earlier ones have no effect. A prepare has a deadline; a release goes on until it has
-worked or has failed too often, since nobody else may have the device before. A programming
-(:mod:`cyborg.conductor.programming`) has a deadline too.
+earlier ones have no effect.
+
+What a kind of work means is one :class:`Kind`: how often it may fail, how long it may take,
+and what its beginning, its success and its failure do. All of them are in
+:mod:`cyborg.conductor.kinds`; whoever ends a job looks it up there.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
-import sqlalchemy as sa
+from oslo_config import cfg
 from oslo_log import log
 
 from cyborg.conductor.environment import Environment
-from cyborg.db import attach_handles
-from cyborg.db import jobs as job_rows
-from cyborg.db.accelerator_requests import LockedRequest
+from cyborg.conductor.unit import Order, Unit
+from cyborg.db import jobs as rows
+from cyborg.db.request_changes import LockedRequest
 from cyborg.domain.errors import ServiceUnavailable
-from cyborg.domain.model import Job, JobKind
-from cyborg.rpc.agent import Work
-from cyborg.rpc.wire import from_wire
+from cyborg.domain.model import Job, Subject
+from cyborg.domain.work import Step, Work
 
 LOG = log.getLogger(__name__)
-
-#: How many jobs one look takes at most.
-BATCH = 100
 
 #: Seconds until a failed attempt is followed by the next one, times the failures so far.
 BACK_OFF = 1.0
 
 
-def write_prepare(
-    env: Environment, connection: sa.Connection, arqs: Sequence[LockedRequest]
-) -> list[Job]:
-    """Write a job for each ARQ, inside the transaction that made it BindStarted."""
-    return _write(env, connection, arqs, JobKind.PREPARE, deadline=env.conf.bind_timeout)
+def _may(_unit: Unit, _job: Job, _step: int) -> bool:
+    return True
 
 
-def write_release(
-    env: Environment, connection: sa.Connection, arqs: Sequence[LockedRequest]
-) -> list[Job]:
-    """Write a job for each ARQ; one that was being prepared has its job turned round."""
-    turned = [arq.id for arq in arqs if arq.job_kind is JobKind.PREPARE]
-    if turned:
-        lease = env.conf.conductor.job_lease
-        job_rows.turn_into_release(connection, turned, env.clock(), lease=lease)
-    new = [arq for arq in arqs if arq.job_kind is None]
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a kind of work means. Each function runs inside the transaction that decides.
+
+    Those that end a job get the ARQs of its subject, locked; its row is gone by then.
+    """
+
+    name: str
+    #: How many attempts may fail before the job has failed for good.
+    attempts: Callable[[cfg.ConfigOpts], int]
+    #: Seconds after which it has failed whatever its agent does; None: it goes on.
+    deadline: Callable[[cfg.ConfigOpts], float | None]
+    succeeded: Callable[[Unit, Job, Sequence[LockedRequest]], None]
+    #: Gets the reason too, in plain words.
+    failed: Callable[[Unit, Job, Sequence[LockedRequest], str], None]
+    #: The agent is about to do a step, by its number; return whether it may.
+    begins: Callable[[Unit, Job, int], bool] = _may
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Send a job to its agent."""
+
+    job: Job
+    order: ClassVar[Order] = Order.AGENT
+
+    def do(self, env: Environment) -> None:
+        """Send it; what is not sent now is sent when its lease has run out."""
+        send(env, self.job)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Work for the agent of a host, before it is a job."""
+
+    host: str
+    driver: str
+    #: Identity of the device.
+    device: str
+    subject: Subject
+    steps: tuple[Step, ...]
+
+
+def write(unit: Unit, kind: Kind, assignments: Sequence[Assignment]) -> list[Job]:
+    """Write jobs of a kind, which are sent after the commit. One statement."""
+    env = unit.env
+    new = [_job(env, kind, assignment) for assignment in assignments]
     if new:
-        _write(env, connection, new, JobKind.RELEASE, deadline=None)
-    return job_rows.jobs_of(connection, [arq.id for arq in arqs]) if arqs else []
+        lease = env.conf.conductor.job_lease
+        deadline = kind.deadline(env.conf)
+        rows.insert_jobs(unit.connection, new, unit.now, lease=lease, deadline=deadline)
+    for job in new:
+        unit.after(Dispatch(job))
+    return new
 
 
-def dispatch(env: Environment, jobs: Sequence[Job]) -> None:
-    """Send jobs to their agents, after the commit. What is not sent now is sent later."""
-    for job in jobs:
-        # The generation and the kind may have moved on since the payload was written.
-        work = from_wire(
-            Work, {**job.payload, "generation": job.generation, "kind": job.kind.value}
-        )
-        try:
-            env.agents.start(job.host, work)
-        except ServiceUnavailable as error:
-            LOG.warning("job not sent job=%s host=%s: %s", job.uuid, job.host, error)
+def send(env: Environment, job: Job) -> None:
+    """Send a job to its agent; that it cannot be sent now is logged."""
+    try:
+        env.agents.start(job.host, job.work)
+    except ServiceUnavailable as error:
+        LOG.warning("job not sent job=%s host=%s: %s", job.uuid, job.host, error)
 
 
-def _write(
-    env: Environment,
-    connection: sa.Connection,
-    arqs: Sequence[LockedRequest],
-    kind: JobKind,
-    deadline: float | None,
-) -> list[Job]:
-    by_id = {arq.id: arq for arq in arqs}
-    rows = []
-    for handle in attach_handles.taken_handles(connection, list(by_id)):
-        arq = by_id[handle.accelerator_request_id]
-        uuid = env.new_uuid()
-        payload = {
-            "job_uuid": uuid,
-            "driver": handle.driver,
-            "device": handle.device_identity,
-            "deployable": handle.deployable_name,
-            "handle_uuid": handle.uuid,
-            "handle_type": handle.type,
-            "handle_info": dict(handle.info),
-            "group": dict(arq.group),
-        }
-        rows.append(
-            {
-                "uuid": uuid,
-                "kind": kind,
-                "subject": f"arq/{arq.uuid}",
-                "host": handle.host,
-                "accelerator_request_id": arq.id,
-                "attach_handle_id": handle.id,
-                "payload": json.dumps(payload),
-                "created_at": env.clock(),
-            }
-        )
-    job_rows.insert_jobs(connection, rows, lease=env.conf.conductor.job_lease, deadline=deadline)
-    return job_rows.jobs_of(connection, list(by_id))
+def _job(env: Environment, kind: Kind, assignment: Assignment) -> Job:
+    return Job(
+        host=assignment.host,
+        subject=assignment.subject,
+        work=Work(
+            job_uuid=env.new_uuid(),
+            generation=1,
+            kind=kind.name,
+            driver=assignment.driver,
+            device=assignment.device,
+            steps=assignment.steps,
+        ),
+    )

@@ -14,17 +14,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
-import sqlalchemy as sa
 from oslo_log import log
 
 from cyborg.clients.nova import CellUnavailable, Nova
 from cyborg.clients.placement import Placement
 from cyborg.conductor import providers, releasing
 from cyborg.conductor.environment import Environment
+from cyborg.conductor.unit import Unit, run
 from cyborg.db import leftovers as rows
 from cyborg.domain.errors import Conflict
-from cyborg.domain.leftovers import HeldRequest, KnownServer, Need, has_allocation, need
+from cyborg.domain.leftovers import (
+    Action,
+    HeldRequest,
+    KnownServer,
+    action,
+    has_allocation,
+    suspicion_of,
+)
 from cyborg.domain.model import ProviderJobKind
+from cyborg.domain.states import Suspicion
 
 LOG = log.getLogger(__name__)
 
@@ -72,36 +80,29 @@ def _look(
     released = 0
     for request in requests:
         try:
-            needed = _need(nova, request, consumers)
+            seen = _suspicion(nova, request, consumers)
         except CellUnavailable as error:
             LOG.warning("arq not looked at arq=%s: %s", request.uuid, error)
             continue
-        released += _act(env, request, needed)
+        released += _act(env, request, seen)
     return released
 
 
-def _need(nova: Nova, request: HeldRequest, consumers: Collection[str]) -> Need:
+def _suspicion(nova: Nova, request: HeldRequest, consumers: Collection[str]) -> Suspicion:
     if has_allocation(request, consumers):
-        return Need.NEEDED
+        return Suspicion.NONE
     server = nova.server(request.instance_uuid)
     if server is None:
-        return need(request, None)
-    return need(request, KnownServer(server.task_state is not None, server.hostname))
+        return suspicion_of(request, None)
+    return suspicion_of(request, KnownServer(server.task_state is not None, server.hostname))
 
 
-def _act(env: Environment, request: HeldRequest, needed: Need) -> bool:
+def _act(env: Environment, request: HeldRequest, seen: Suspicion) -> bool:
     """Do what follows; return whether the ARQ was released."""
-    if needed is Need.NEEDED:
-        if request.suspected:
-            _suspect(env, request, needed)
-    elif needed is Need.DOUBTFUL:
-        if request.counting or not request.suspected:
-            _suspect(env, request, needed)
-    elif not request.counting:
-        _suspect(env, request, needed)
-    elif request.ripe and request.bound_by_service:
-        return _release(env, request)
-    return False
+    what = action(request, seen)
+    if what is Action.RECORD:
+        _record(env, request, seen)
+    return what is Action.RELEASE and _release(env, request)
 
 
 def _release(env: Environment, request: HeldRequest) -> bool:
@@ -120,17 +121,18 @@ def _release(env: Environment, request: HeldRequest) -> bool:
     return True
 
 
-def _suspect(env: Environment, request: HeldRequest, suspicion: Need) -> None:
-    suspected = suspicion is not Need.NEEDED
+def _record(env: Environment, request: HeldRequest, seen: Suspicion) -> None:
+    suspected = seen is not Suspicion.NONE
+    reserved_anew = suspected is not (request.suspicion is not Suspicion.NONE)
 
-    def work(connection: sa.Connection) -> bool:
-        changed = rows.set_suspicion(connection, request.uuid, request.generation, suspicion)
-        if changed and suspected is not request.suspected:
+    def work(unit: Unit) -> bool:
+        changed = rows.set_suspicion(unit.connection, request.uuid, request.generation, seen)
+        if changed and reserved_anew:
             marked = {request.provider_uuid: request.hostname}
-            providers.mark(env, connection, marked, ProviderJobKind.INVENTORY)
+            providers.mark(unit, marked, ProviderJobKind.INVENTORY)
         return changed
 
-    if env.database.run(work) and suspected is not request.suspected:
+    if run(env, work) and reserved_anew:
         LOG.warning(
             "arq %s arq=%s instance=%s host=%s provider=%s bound_by_service=%s",
             "without allocation" if suspected else "needed after all",

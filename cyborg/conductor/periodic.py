@@ -9,6 +9,7 @@ from oslo_log import log
 
 from cyborg.conductor import comparing, expiring, leftovers
 from cyborg.conductor.environment import Environment
+from cyborg.conductor.unit import run
 from cyborg.db import periodic_tasks
 from cyborg.domain.errors import ServiceUnavailable
 from cyborg.rpc.context import working_for
@@ -45,13 +46,13 @@ def run_due(env: Environment) -> int:
 
 def _run(env: Environment, task: Task) -> bool:
     interval: float = env.conf.conductor[task.interval]
-    if not env.database.run(lambda c: periodic_tasks.claim(c, task.name, interval)):
+    if not run(env, lambda unit: periodic_tasks.claim(unit.connection, task.name, interval)):
         return False
     try:
         task.work(env)
     except ServiceUnavailable as error:
         LOG.warning("not done: %s: %s", task.name, error)
         retry = min(RETRY, interval)
-        env.database.run(lambda c: periodic_tasks.try_again(c, task.name, interval, retry))
+        run(env, lambda unit: periodic_tasks.try_again(unit.connection, task.name, interval, retry))
         return False
     return True

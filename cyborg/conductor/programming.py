@@ -4,7 +4,7 @@ A job, as a preparation is (:mod:`cyborg.conductor.jobs`), about the deployable 
 ARQ. From its beginning to its end no bind takes a handle of the deployable, and no other
 programming begins.
 
-Its agent fetches the image first, and asks (:func:`begin`) before it touches the hardware. So
+Its agent fetches the image first, and asks before it touches the hardware (:func:`_begins`). So
 the record knows, whatever is lost then, whether what the deployable holds can still be known;
 and a command that arrives after its job is over does nothing. What fails before leaves the
 deployable as it was. What fails afterwards leaves it to nobody until a programming succeeds.
@@ -12,18 +12,20 @@ deployable as it was. What fails afterwards leaves it to nobody until a programm
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from functools import partial
 
 import sqlalchemy as sa
 from oslo_log import log
 
 from cyborg.conductor import jobs, providers
-from cyborg.conductor.afterwards import Afterwards, go_on
 from cyborg.conductor.environment import Environment
+from cyborg.conductor.jobs import Assignment, Kind
+from cyborg.conductor.unit import Unit, run
 from cyborg.db import jobs as job_rows
 from cyborg.db import programming as rows
 from cyborg.db.programming import LockedDeployable
+from cyborg.db.request_changes import LockedRequest
 from cyborg.domain.errors import (
     DeployableBusy,
     DeployableInUse,
@@ -31,7 +33,15 @@ from cyborg.domain.errors import (
     DeployableNotFound,
     NotProgrammable,
 )
-from cyborg.domain.model import Job, JobKind, Presence, ProgrammingState, ProviderJobKind
+from cyborg.domain.model import (
+    Job,
+    JobKind,
+    Presence,
+    ProgrammingState,
+    ProviderJobKind,
+    Subject,
+)
+from cyborg.domain.work import Program, Region
 
 LOG = log.getLogger(__name__)
 
@@ -49,86 +59,65 @@ def program(env: Environment, uuid: str, image_uuid: str, project_id: str | None
     :raises DeployableBusy: it is being programmed otherwise, or one of its handles is being
         made ready or cleaned.
     """
-    job_uuid, begun = env.database.run(partial(_program, env, uuid, image_uuid, project_id))
-    go_on(env, begun)
-    return job_uuid
+    return run(env, partial(_program, uuid, image_uuid, project_id))
 
 
-def begin(env: Environment, job_uuid: str) -> bool:
-    """Record that an agent is about to touch the hardware; return whether it may.
-
-    It may not when the job has ended: by its deadline, for instance, while the agent was away.
-    """
-
-    def work(connection: sa.Connection) -> bool:
-        job = job_rows.lock_job(connection, job_uuid)
-        if job is None or job.kind is not JobKind.PROGRAM:
-            return False
-        rows.record_touch(connection, _deployable(job), job_uuid, env.clock())
-        return True
-
-    may = env.database.run(work)
-    LOG.info("programming job=%s may begin=%s", job_uuid, may)
-    return may
+def _begins(unit: Unit, job: Job, step: int) -> bool:
+    """Record that an agent is about to touch the hardware."""
+    if isinstance(job.work.steps[step], Program):
+        rows.record_touch(unit.connection, _deployable(job), job.uuid, unit.now)
+    return True
 
 
-def end(
-    env: Environment,
-    connection: sa.Connection,
-    job: Job,
-    error: str | None,
-    *,
-    too_late: bool,
-) -> None:
-    """Act on the end of an attempt, inside the transaction that holds the job."""
-    uuid, image = _deployable(job), str(job.payload["image_uuid"])
-    if error is None:
-        rows.record_success(connection, uuid, job.uuid, image, env.clock())
-        LOG.info("programmed deployable=%s image=%s job=%s", uuid, image, job.uuid)
-    else:
-        LOG.warning(
-            "programming failed deployable=%s image=%s job=%s host=%s failures=%s: %s",
-            uuid,
-            image,
-            job.uuid,
-            job.host,
-            job.failures + 1,
-            error,
-        )
-        if not too_late and job.failures + 1 < env.conf.conductor.program_attempts:
-            seconds = jobs.BACK_OFF * (job.failures + 1)
-            job_rows.postpone(connection, job.id, seconds=seconds, error=error, now=env.clock())
-            return
-        rows.record_failure(connection, uuid, job.uuid, error, env.clock())
-    job_rows.delete_job(connection, job.id)
-    marked = {str(job.payload["rp_uuid"]): job.host}
-    providers.mark(env, connection, marked, ProviderJobKind.INVENTORY)
+def _succeeded(unit: Unit, job: Job, _arqs: Sequence[LockedRequest]) -> None:
+    uuid, image = _deployable(job), _image(job).image_uuid
+    rows.record_success(unit.connection, uuid, job.uuid, image, unit.now)
+    LOG.info("programmed deployable=%s image=%s job=%s", uuid, image, job.uuid)
+    _mark(unit, job)
 
 
-def _program(
-    env: Environment,
-    uuid: str,
-    image_uuid: str,
-    project_id: str | None,
-    connection: sa.Connection,
-) -> tuple[str, Afterwards]:
-    found = rows.lock_deployable(connection, uuid)
+def _failed(unit: Unit, job: Job, _arqs: Sequence[LockedRequest], reason: str) -> None:
+    uuid, image = _deployable(job), _image(job).image_uuid
+    rows.record_failure(unit.connection, uuid, job.uuid, reason, unit.now)
+    LOG.error(
+        "programming failed deployable=%s image=%s job=%s host=%s: %s",
+        uuid,
+        image,
+        job.uuid,
+        job.host,
+        reason,
+    )
+    _mark(unit, job)
+
+
+PROGRAM = Kind(
+    name=JobKind.PROGRAM,
+    attempts=lambda conf: int(conf.conductor.program_attempts),
+    deadline=lambda conf: float(conf.conductor.program_timeout),
+    begins=_begins,
+    succeeded=_succeeded,
+    failed=_failed,
+)
+
+
+def _program(uuid: str, image_uuid: str, project_id: str | None, unit: Unit) -> str:
+    found = rows.lock_deployable(unit.connection, uuid)
     if found is None:
         raise DeployableNotFound(f"Deployable {uuid} could not be found.")
-    at_work = _check_holders(connection, found, project_id)
+    at_work = _check_holders(unit.connection, found, project_id)
     if not found.programmable:
         raise NotProgrammable(f"Deployable {found.name} cannot be programmed.")
     if found.state is ProgrammingState.PROGRAMMING:
-        return _same(connection, found, image_uuid, project_id), Afterwards()
+        return _same(unit.connection, found, image_uuid, project_id)
     if at_work:
         raise DeployableBusy(
             f"A handle of deployable {found.name} is being made ready or cleaned; try again later."
         )
     if found.presence is Presence.MISSING:
         raise DeployableMissing(f"The device of {found.name} is missing.")
-    job = _write(env, connection, found, image_uuid, project_id)
+    job = _write(unit, found, image_uuid, project_id)
     marked = {found.rp_uuid: found.host}
-    providers.mark(env, connection, marked, ProviderJobKind.INVENTORY, now=True)
+    providers.mark(unit, marked, ProviderJobKind.INVENTORY, at_once=True)
     LOG.info(
         "program deployable=%s image=%s project=%s job=%s host=%s",
         found.uuid,
@@ -137,7 +126,7 @@ def _program(
         job.uuid,
         found.host,
     )
-    return job.uuid, Afterwards([job], providers=frozenset(marked))
+    return job.uuid
 
 
 def _check_holders(
@@ -162,52 +151,45 @@ def _same(
     """Return the job that is under way, if it is just what is asked for."""
     job = job_rows.peek(connection, found.job_uuid or "")
     wanted = (image_uuid, project_id)
-    if job is None or (job.payload["image_uuid"], job.payload["project_id"]) != wanted:
+    if job is None or (_image(job).image_uuid, _image(job).project_id) != wanted:
         raise DeployableBusy(f"Deployable {found.name} is being programmed; try again later.")
     return job.uuid
 
 
-def _write(
-    env: Environment,
-    connection: sa.Connection,
-    found: LockedDeployable,
-    image_uuid: str,
-    project_id: str | None,
-) -> Job:
-    uuid = env.new_uuid()
-    payload = {
-        "job_uuid": uuid,
-        "driver": found.driver,
-        "device": found.device_identity,
-        "deployable": found.name,
-        "handle_uuid": "",
-        "handle_type": "",
-        "handle_info": {},
-        "group": {},
-        "control_path": dict(found.control_path),
-        "image_uuid": image_uuid,
-        "project_id": project_id,
-        # Not the agent's business: what the end is recorded on.
-        "deployable_uuid": found.uuid,
-        "rp_uuid": found.rp_uuid,
-    }
-    row = {
-        "uuid": uuid,
-        "kind": JobKind.PROGRAM,
-        "subject": f"deployable/{found.uuid}",
-        "host": found.host,
-        "payload": json.dumps(payload),
-        "created_at": env.clock(),
-    }
-    conductor = env.conf.conductor
-    job_rows.insert_jobs(
-        connection, [row], lease=conductor.job_lease, deadline=conductor.program_timeout
+def _write(unit: Unit, found: LockedDeployable, image_uuid: str, project_id: str | None) -> Job:
+    region = Region(found.device_identity, found.name, found.control_path)
+    [job] = jobs.write(
+        unit,
+        PROGRAM,
+        [
+            Assignment(
+                host=found.host,
+                driver=found.driver,
+                device=found.device_identity,
+                subject=Subject(
+                    f"deployable/{found.uuid}",
+                    deployable_uuid=found.uuid,
+                    providers=(found.rp_uuid,),
+                ),
+                steps=(Program(region, image_uuid, project_id),),
+            )
+        ],
     )
-    rows.record_start(connection, found.id, uuid, env.clock())
-    job = job_rows.peek(connection, uuid)
-    assert job is not None
+    rows.record_start(unit.connection, found.id, job.uuid, unit.now)
     return job
 
 
+def _mark(unit: Unit, job: Job) -> None:
+    marked = dict.fromkeys(job.subject.providers, job.host)
+    providers.mark(unit, marked, ProviderJobKind.INVENTORY)
+
+
 def _deployable(job: Job) -> str:
-    return str(job.payload["deployable_uuid"])
+    assert job.subject.deployable_uuid is not None
+    return job.subject.deployable_uuid
+
+
+def _image(job: Job) -> Program:
+    """Return the step that programs."""
+    [step] = [step for step in job.work.steps if isinstance(step, Program)]
+    return step

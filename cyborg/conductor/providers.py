@@ -3,7 +3,7 @@
 Placement is a projection of the database. A change that it must hear of marks the provider
 in its own transaction (:func:`mark`); the work is done by any conductor, again and again until
 it has succeeded (:func:`sweep`), or at once where the caller of the API must not be answered
-before (:func:`publish_now`).
+before (:class:`Publish`).
 
 The order is always: read the provider with its generation, then the database, then write on
 condition of that generation. So of two conductors at work on one provider, the one that has
@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-import sqlalchemy as sa
 from oslo_log import log
 
 from cyborg.clients.placement import (
@@ -29,6 +29,7 @@ from cyborg.clients.placement import (
     UnknownName,
 )
 from cyborg.conductor.environment import Environment
+from cyborg.conductor.unit import Order, Unit, run
 from cyborg.db import provider_jobs
 from cyborg.db import providers as rows
 from cyborg.domain.errors import ServiceUnavailable
@@ -69,34 +70,41 @@ class _Refused(Exception):
     """Somebody else's provider is in the way."""
 
 
-def mark(
-    env: Environment,
-    connection: sa.Connection,
-    providers: Mapping[str, str],
-    kind: ProviderJobKind,
-    *,
-    now: bool = False,
-) -> None:
-    """Note, inside a transaction, that Placement must hear of providers (uuid to host).
-
-    :param now: the caller will call :func:`publish_now` after the commit.
-    """
-    if env.placement is not None:
-        lease = INLINE_LEASE if now else 0
-        provider_jobs.mark(connection, providers, kind, env.new_uuid, env.clock(), lease=lease)
-
-
-def publish_now(env: Environment, uuids: Collection[str]) -> None:
-    """Bring the inventories of providers up to date before the caller is answered.
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Bring the inventories of providers up to date, before the caller is answered.
 
     If Placement cannot be asked now it is done later: the bind of whoever is sent to such a
     provider meanwhile is refused.
     """
-    if env.placement is None or not uuids:
+
+    providers: frozenset[str]
+    order: ClassVar[Order] = Order.PLACEMENT
+
+    def do(self, env: Environment) -> None:
+        """Do it, waiting for Placement no longer than an answer of the API may."""
+        if env.placement is None:
+            return
+        inventory = ProviderJobKind.INVENTORY
+        with env.database.reader() as connection:
+            jobs = provider_jobs.of_providers(connection, self.providers, inventory)
+        _work(env, env.placement, jobs, INLINE_TIMEOUT)
+
+
+def mark(
+    unit: Unit, providers: Mapping[str, str], kind: ProviderJobKind, *, at_once: bool = False
+) -> None:
+    """Note that Placement must hear of providers (uuid to host).
+
+    :param at_once: of inventories; see to it right after the commit.
+    """
+    env = unit.env
+    if env.placement is None or not providers:
         return
-    with env.database.reader() as connection:
-        jobs = provider_jobs.of_providers(connection, uuids, ProviderJobKind.INVENTORY)
-    _work(env, env.placement, jobs, INLINE_TIMEOUT)
+    lease = INLINE_LEASE if at_once else 0
+    provider_jobs.mark(unit.connection, providers, kind, env.new_uuid, unit.now, lease=lease)
+    if at_once:
+        unit.after(Publish(frozenset(providers)))
 
 
 def sweep(env: Environment) -> int:
@@ -104,9 +112,7 @@ def sweep(env: Environment) -> int:
     if env.placement is None:
         return 0
     lease = env.conf.conductor.job_lease
-    jobs = env.database.run(
-        lambda connection: provider_jobs.claim_due(connection, lease=lease, limit=BATCH)
-    )
+    jobs = run(env, lambda unit: provider_jobs.claim_due(unit.connection, lease=lease, limit=BATCH))
     _work(env, env.placement, jobs, None)
     return len(jobs)
 
@@ -144,11 +150,11 @@ def _postpone(env: Environment, jobs: Sequence[ProviderJob], most: float, error:
         delay = min(most, 2.0 ** min(job.failures, 10))
         by_delay.setdefault(delay, []).append(job.id)
 
-    def work(connection: sa.Connection) -> None:
+    def work(unit: Unit) -> None:
         for delay, ids in by_delay.items():
-            provider_jobs.postpone(connection, ids, seconds=delay, error=error)
+            provider_jobs.postpone(unit.connection, ids, seconds=delay, error=error)
 
-    env.database.run(work)
+    run(env, work)
 
 
 def _synchronise(
@@ -171,7 +177,7 @@ def _synchronise(
         except GenerationConflict:
             if not left:
                 raise
-    env.database.run(lambda connection: provider_jobs.finish(connection, job))
+    run(env, lambda unit: provider_jobs.finish(unit.connection, job))
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +233,9 @@ class _One:
         generation = self._put_inventories(
             ProviderInventories(generation, inventories.inventories), wanted
         )
-        self.env.database.run(
-            lambda connection: rows.record_generation(connection, self.uuid, generation)
+        run(
+            self.env,
+            lambda unit: rows.record_generation(unit.connection, self.uuid, generation),
         )
 
     def _recorded(self) -> RecordedProvider | None:
@@ -236,11 +243,8 @@ class _One:
             return rows.recorded_providers(connection, [self.uuid]).get(self.uuid)
 
     def _look_at_all_of_it(self) -> None:
-        self.env.database.run(
-            lambda connection: mark(
-                self.env, connection, {self.uuid: self.job.host}, ProviderJobKind.PROVIDER
-            )
-        )
+        whole = {self.uuid: self.job.host}
+        run(self.env, lambda unit: mark(unit, whole, ProviderJobKind.PROVIDER))
 
     def _parts(self) -> tuple[ProviderTraits, ProviderInventories]:
         traits = self.placement.traits(self.uuid)
@@ -254,9 +258,7 @@ class _One:
             found = self.placement.provider_named(host)
             self.roots[host] = None if found is None else found.uuid
             if found is not None:
-                self.env.database.run(
-                    lambda connection: rows.record_root(connection, host, found.uuid)
-                )
+                run(self.env, lambda unit: rows.record_root(unit.connection, host, found.uuid))
         root = self.roots[host]
         if root is None:
             raise _NotYet(f"the compute node's provider {host} is not in Placement yet")

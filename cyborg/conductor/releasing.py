@@ -10,154 +10,126 @@ once. So what is not free yet is reserved there before the answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 
-import sqlalchemy as sa
 from oslo_log import log
 
-from cyborg.conductor import jobs, providers
-from cyborg.conductor.afterwards import Afterwards, go_on
+from cyborg.conductor import cleaning, providers
 from cyborg.conductor.checks import Generations, require_found, require_unchanged
 from cyborg.conductor.environment import Environment
+from cyborg.conductor.unit import Unit, run
 from cyborg.db import attach_handles
-from cyborg.db.accelerator_requests import (
+from cyborg.db.attach_handles import TakenHandle
+from cyborg.db.outbox import delete_events_of
+from cyborg.db.request_changes import (
     LockedRequest,
-    change_state,
+    begin_delete,
+    begin_unbind,
     delete_requests,
     lock_requests,
+    unbind_requests,
 )
-from cyborg.db.outbox import delete_events_of
-from cyborg.domain.model import JobKind, ProviderJobKind
-from cyborg.domain.states import HOLDING, ArqState
+from cyborg.domain.model import ProviderJobKind
+from cyborg.domain.states import AT_WORK, HOLDING, RELEASING, ArqState, is_reserved
 
 LOG = log.getLogger(__name__)
 
-#: What an ARQ forgets when it is unbound.
-UNBOUND_VALUES: dict[str, object] = {
-    "hostname": None,
-    "device_rp_uuid": None,
-    "instance_uuid": None,
-    "bound_by_service": False,
-    "bound_at": None,
-    "state_reason": None,
-    "leftover_since": None,
-}
+
+@dataclass(frozen=True, slots=True)
+class _Freed:
+    """What was freed at once, and what an agent must release first."""
+
+    #: They hold nothing any more, or never did.
+    clean: Sequence[LockedRequest]
+    #: They keep their handles until those are released.
+    held: Sequence[LockedRequest]
+    #: Handles of ``held`` on which no agent is at work yet.
+    taken: Sequence[TakenHandle]
 
 
 def unbind(env: Environment, uuids: Sequence[str], generations: Generations = None) -> None:
     """Unbind ARQs, all or none. What holds nothing, or is being released, stays so.
 
-    :raises AcceleratorRequestNotFound: an ARQ is not there.
-    :raises AcceleratorRequestStateConflict: one is not as the caller was allowed it.
+    :raises AcceleratorRequestNotFound: if an ARQ is not there.
+    :raises AcceleratorRequestStateConflict: if one is not as the caller was allowed it.
     """
-    go_on(env, env.database.run(partial(_unbind, env, uuids, generations)))
+    run(env, partial(_unbind, uuids, generations))
 
 
 def delete(env: Environment, uuids: Sequence[str], generations: Generations = None) -> list[str]:
     """Delete the ARQs that are there, in one transaction; return those that are not.
 
-    :raises AcceleratorRequestStateConflict: one is not as the caller was allowed it.
+    :raises AcceleratorRequestStateConflict: if one is not as the caller was allowed it.
     """
 
-    def work(connection: sa.Connection) -> tuple[Afterwards, list[str]]:
-        arqs = lock_requests(connection, uuids=uuids)
+    def work(unit: Unit) -> list[str]:
+        arqs = lock_requests(unit.connection, uuids=uuids)
         require_unchanged(arqs, generations)
+        _delete(unit, arqs)
         found = {arq.uuid for arq in arqs}
-        missing = [uuid for uuid in dict.fromkeys(uuids) if uuid not in found]
-        return _delete(env, connection, arqs), missing
+        return [uuid for uuid in dict.fromkeys(uuids) if uuid not in found]
 
-    begun, missing = env.database.run(work)
-    go_on(env, begun)
-    return missing
+    return run(env, work)
 
 
 def delete_of_instance(env: Environment, instance_uuid: str) -> None:
     """Delete every ARQ of an instance; none is a success."""
+    run(
+        env,
+        lambda unit: _delete(unit, lock_requests(unit.connection, instance_uuid=instance_uuid)),
+    )
 
-    def work(connection: sa.Connection) -> Afterwards:
-        return _delete(env, connection, lock_requests(connection, instance_uuid=instance_uuid))
 
-    go_on(env, env.database.run(work))
-
-
-def _unbind(
-    env: Environment, uuids: Sequence[str], generations: Generations, connection: sa.Connection
-) -> Afterwards:
-    locked = lock_requests(connection, uuids=uuids)
+def _unbind(uuids: Sequence[str], generations: Generations, unit: Unit) -> None:
+    locked = lock_requests(unit.connection, uuids=uuids)
     require_found(locked, uuids)
     require_unchanged(locked, generations)
-    arqs = [arq for arq in locked if arq.state in HOLDING and arq.job_kind is not JobKind.RELEASE]
+    arqs = [arq for arq in locked if arq.state in HOLDING - RELEASING]
     if not arqs:
-        return Afterwards()
-    now = env.clock()
-    dirty = _free_clean(env, connection, arqs)
-    clean = {arq.id: arq.generation for arq in arqs if arq.id not in dirty}
-    delete_events_of(connection, [arq.id for arq in arqs])
-    if clean:
-        change_state(connection, clean, ArqState.UNBOUND, now, **UNBOUND_VALUES)
-    _log("unbind", arqs, dirty)
-    started = jobs.write_release(env, connection, [arq for arq in arqs if arq.id in dirty])
-    return Afterwards(started, providers=_mark(env, connection, arqs, dirty))
+        return
+    freed = _free(unit, arqs)
+    delete_events_of(unit.connection, [arq.id for arq in arqs])
+    if freed.clean:
+        unbind_requests(unit.connection, freed.clean, unit.now)
+    if freed.held:
+        begin_unbind(unit.connection, freed.held)
+    _release(unit, "unbind", arqs, freed)
 
 
-def _delete(
-    env: Environment, connection: sa.Connection, arqs: Sequence[LockedRequest]
-) -> Afterwards:
+def _delete(unit: Unit, arqs: Sequence[LockedRequest]) -> None:
     if not arqs:
-        return Afterwards()
-    dirty = _free_clean(env, connection, arqs)
-    clean = [arq.id for arq in arqs if arq.id not in dirty]
-    if clean:
-        delete_requests(connection, clean)
-    _log("delete", arqs, dirty)
-    if not dirty:
-        return Afterwards(providers=_mark(env, connection, arqs, dirty))
-    held = [arq for arq in arqs if arq.id in dirty]
-    generations = {arq.id: arq.generation for arq in held}
-    delete_events_of(connection, list(generations))
-    change_state(connection, generations, ArqState.DELETING, env.clock())
-    started = jobs.write_release(env, connection, held)
-    return Afterwards(started, providers=_mark(env, connection, arqs, dirty))
+        return
+    freed = _free(unit, arqs)
+    if freed.clean:
+        delete_requests(unit.connection, [arq.id for arq in freed.clean])
+    if freed.held:
+        delete_events_of(unit.connection, [arq.id for arq in freed.held])
+        begin_delete(unit.connection, freed.held, unit.now)
+    _release(unit, "delete", arqs, freed)
 
 
-def _mark(
-    env: Environment, connection: sa.Connection, arqs: Sequence[LockedRequest], dirty: set[int]
-) -> frozenset[str]:
-    """Note which providers' reserved amounts change; return them.
+def _free(unit: Unit, arqs: Sequence[LockedRequest]) -> _Freed:
+    """Free what needs no release. What an agent is at work on is not free, even if its driver
+    says by now that it need not be released."""
+    idle = [arq.id for arq in arqs if arq.state in HOLDING - AT_WORK]
+    taken: Sequence[TakenHandle] = ()
+    if idle and attach_handles.free_clean(unit.connection, idle, unit.now) < len(idle):
+        taken = attach_handles.taken_handles(unit.connection, idle)
+    owners = {handle.accelerator_request_id for handle in taken}
+    held = {arq.id for arq in arqs if arq.state in AT_WORK} | owners
+    return _Freed(
+        [arq for arq in arqs if arq.id not in held], [arq for arq in arqs if arq.id in held], taken
+    )
 
-    Not those of a clean handle that Nova's allocation stood for: it is free, and nothing was
-    reserved for it.
+
+def _release(unit: Unit, action: str, arqs: Sequence[LockedRequest], freed: _Freed) -> None:
+    """Give agents what they must release, and reserve it in Placement meanwhile.
+
+    Where an agent releases already, its job goes on: its end finds the ARQ as it is then.
     """
-    marked = {
-        arq.device_rp_uuid: arq.hostname
-        for arq in arqs
-        if arq.device_rp_uuid and arq.hostname and (arq.id in dirty or _was_reserved(arq))
-    }
-    providers.mark(env, connection, marked, ProviderJobKind.INVENTORY, now=True)
-    return frozenset(marked)
-
-
-def _was_reserved(arq: LockedRequest) -> bool:
-    return not arq.bound_by_service or arq.left_over or arq.state is not ArqState.BOUND
-
-
-def _free_clean(
-    env: Environment, connection: sa.Connection, arqs: Sequence[LockedRequest]
-) -> set[int]:
-    """Free what needs no release; return the ids of the ARQs whose handles do."""
-    # What an agent is at work on is not free, even if its driver says by now that it need not be.
-    busy = {arq.id for arq in arqs if arq.job_kind is not None}
-    holding = [arq.id for arq in arqs if arq.state in HOLDING and arq.id not in busy]
-    if not holding:
-        return busy
-    if attach_handles.free_clean(connection, holding, env.clock()) == len(holding):
-        return busy
-    left = attach_handles.taken_handles(connection, holding)
-    return busy | {handle.accelerator_request_id for handle in left}
-
-
-def _log(action: str, arqs: Sequence[LockedRequest], dirty: set[int]) -> None:
+    held = {arq.id for arq in freed.held}
     for arq in arqs:
         LOG.info(
             "%s arq=%s instance=%s state=%s release=%s",
@@ -165,5 +137,22 @@ def _log(action: str, arqs: Sequence[LockedRequest], dirty: set[int]) -> None:
             arq.uuid,
             arq.instance_uuid,
             arq.state,
-            arq.id in dirty,
+            arq.id in held,
         )
+    binding = [arq for arq in freed.held if arq.state is ArqState.BIND_STARTED]
+    turned = cleaning.turn(unit, binding)
+    taken = list(freed.taken)
+    if others := [arq.id for arq in binding if arq.id not in turned]:
+        # They wait for a job that is not about them alone, and goes on for the rest.
+        taken.extend(attach_handles.taken_handles(unit.connection, others))
+    cleaning.write(unit, freed.held, taken)
+    # Not of a clean handle that Nova's allocation stood for: it is free, and nothing was
+    # reserved for it.
+    _mark(unit, [arq for arq in arqs if arq.id in held or is_reserved(arq)])
+
+
+def _mark(unit: Unit, arqs: Collection[LockedRequest]) -> None:
+    marked = {
+        arq.device_rp_uuid: arq.hostname for arq in arqs if arq.device_rp_uuid and arq.hostname
+    }
+    providers.mark(unit, marked, ProviderJobKind.INVENTORY, at_once=True)

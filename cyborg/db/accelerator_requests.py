@@ -1,33 +1,25 @@
-"""ARQs and the attach handles that they own: reading, creating, and every change of state.
+"""ARQs and the attach handles that they own, as users see them: reading and creating.
 
-Changes are conditional on state and generation; a row that somebody else changed first
-shows as a row count that is too small.
+What changes them is in :mod:`cyborg.db.request_changes`.
 """
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from oslo_db import exception as db_exception
 
-from cyborg.db.database import Contention
 from cyborg.db.paging import Sorting, changed_at, equal, paged, refers
-from cyborg.db.statements import next_generation
 from cyborg.db.tables import (
     accelerator_requests,
     attach_handles,
     device_profiles,
-    instance_owners,
-    jobs,
 )
-from cyborg.domain.model import AcceleratorRequest, AttachHandle, JobKind
+from cyborg.domain.model import AcceleratorRequest, AttachHandle
 from cyborg.domain.paging import EVERYTHING, Page
-from cyborg.domain.states import ArqState, sources_of
+from cyborg.domain.states import ArqState
 
 _arqs = accelerator_requests
 
@@ -44,11 +36,17 @@ _REQUEST = (
 )
 
 
+#: The state that users see. The few that read as another are the exceptions.
+_SHOWN = sa.case(
+    *((_arqs.c.state == state, state.shows) for state in ArqState if state.shows is not state),
+    else_=_arqs.c.state,
+)
+
 ARQ_SORT = Sorting(
     _arqs,
     {
         "uuid": _arqs.c.uuid,
-        "state": _arqs.c.state,
+        "state": _SHOWN,
         "device_profile_name": device_profiles.c.name,
         "hostname": sa.func.coalesce(_arqs.c.hostname, ""),
         "instance_uuid": sa.func.coalesce(_arqs.c.instance_uuid, ""),
@@ -56,29 +54,6 @@ ARQ_SORT = Sorting(
         "updated_at": changed_at(_arqs),
     },
 )
-
-
-@dataclass(frozen=True, slots=True)
-class LockedRequest:
-    """What deciding about an ARQ needs, read under its row lock."""
-
-    id: int
-    uuid: str
-    state: ArqState
-    group: Mapping[str, str]
-    project_id: str | None
-    hostname: str | None
-    device_rp_uuid: str | None
-    instance_uuid: str | None
-    bound_by_service: bool
-    #: Why a bind or a release has failed.
-    state_reason: str | None
-    #: Nobody seems to need it any more.
-    left_over: bool
-    generation: int
-    job_kind: JobKind | None
-    #: Whose the instance is that a bind names, where that is known already.
-    instance_owner: str | None
 
 
 def list_requests(
@@ -98,6 +73,7 @@ def list_requests(
     Those that are being deleted are not there any more.
 
     :param visible_project_id: nothing of other projects is there, not even as a marker.
+    :param states: as they are in the database, not as they show.
     """
     visible = _REQUEST.where(_arqs.c.state != ArqState.DELETING)
     if visible_project_id is not None:
@@ -123,140 +99,10 @@ def insert_requests(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]
     connection.execute(_arqs.insert().values([dict(row) for row in rows]))
 
 
-def lock_requests(
-    connection: sa.Connection,
-    *,
-    uuids: Collection[str] | None = None,
-    instance_uuid: str | None = None,
-    owner_of: str | None = None,
-) -> list[LockedRequest]:
-    """Read ARQs and hold their rows until the end of the transaction, in the order of ids.
-
-    With ``owner_of``, an instance, the same statement tells whose that instance is.
-    """
-    owner = (
-        sa.select(instance_owners.c.project_id)
-        .where(instance_owners.c.instance_uuid == owner_of)
-        .scalar_subquery()
-    )
-    query = (
-        sa.select(_arqs, jobs.c.kind.label("job_kind"), owner.label("instance_owner"))
-        .outerjoin(jobs, jobs.c.accelerator_request_id == _arqs.c.id)
-        .where(_arqs.c.state != ArqState.DELETING)
-        .order_by(_arqs.c.id)
-        .with_for_update(of=_arqs)
-    )
-    if uuids is not None:
-        query = query.where(_arqs.c.uuid.in_(uuids))
-    if instance_uuid is not None:
-        query = query.where(_arqs.c.instance_uuid == instance_uuid)
-    return [_locked(row) for row in connection.execute(query)]
-
-
-def lock_request(connection: sa.Connection, id_: int) -> LockedRequest | None:
-    """Read and hold one ARQ by its id, also while it is being deleted."""
-    query = (
-        sa.select(_arqs, sa.null().label("job_kind"), sa.null().label("instance_owner"))
-        .where(_arqs.c.id == id_)
-        .with_for_update()
-    )
-    row = connection.execute(query).first()
-    return None if row is None else _locked(row)
-
-
-def change_state(
-    connection: sa.Connection,
-    generations: Mapping[int, int],
-    target: ArqState,
-    now: datetime.datetime,
-    **values: Any,
-) -> None:
-    """Move ARQs (id to the generation that was read) to ``target``, all in one statement.
-
-    :raises Contention: one of them changed since it was read, or may not go there.
-    """
-    result = connection.execute(
-        _arqs.update()
-        .where(
-            sa.or_(
-                *(
-                    sa.and_(_arqs.c.id == id_, _arqs.c.generation == generation)
-                    for id_, generation in generations.items()
-                )
-            ),
-            _arqs.c.state.in_(sources_of(target)),
-        )
-        .values(state=target, updated_at=now, **next_generation(_arqs), **values)
-    )
-    if result.rowcount != len(generations):
-        raise Contention
-
-
-def note_failure(
-    connection: sa.Connection, id_: int, generation: int, reason: str, now: datetime.datetime
-) -> None:
-    """Note that a bind has failed, while the ARQ goes on reading BindStarted.
-
-    :raises Contention: it changed since it was read.
-    """
-    result = connection.execute(
-        _arqs.update()
-        .where(
-            _arqs.c.id == id_,
-            _arqs.c.generation == generation,
-            _arqs.c.state == ArqState.BIND_STARTED,
-        )
-        .values(state_reason=reason, updated_at=now, **next_generation(_arqs))
-    )
-    if result.rowcount != 1:
-        raise Contention
-
-
-def delete_requests(connection: sa.Connection, ids: Collection[int]) -> None:
-    """Delete ARQs that own nothing; the database refuses any other."""
-    connection.execute(_arqs.delete().where(_arqs.c.id.in_(ids)))
-
-
-def remember_owner(
-    connection: sa.Connection, instance_uuid: str, project_id: str, now: datetime.datetime
-) -> None:
-    """Remember whose an instance is.
-
-    :raises Contention: somebody else has just done so.
-    """
-    try:
-        connection.execute(
-            instance_owners.insert().values(
-                instance_uuid=instance_uuid, project_id=project_id, created_at=now
-            )
-        )
-    except db_exception.DBDuplicateEntry as error:
-        raise Contention from error
-
-
-def _locked(row: sa.Row[Any]) -> LockedRequest:
-    return LockedRequest(
-        id=row.id,
-        uuid=row.uuid,
-        state=ArqState(row.state),
-        group=json.loads(row.group_json),
-        project_id=row.project_id,
-        hostname=row.hostname,
-        device_rp_uuid=row.device_rp_uuid,
-        instance_uuid=row.instance_uuid,
-        bound_by_service=row.bound_by_service,
-        state_reason=row.state_reason,
-        left_over=row.leftover_since is not None,
-        generation=row.generation,
-        job_kind=JobKind(row.job_kind) if row.job_kind else None,
-        instance_owner=row.instance_owner,
-    )
-
-
 def _request(row: sa.Row[Any]) -> AcceleratorRequest:
     state = ArqState(row.state)
     handle = None
-    if state is ArqState.BOUND and row.handle_uuid:
+    if state.shows is ArqState.BOUND and row.handle_uuid:
         handle = AttachHandle(row.handle_uuid, row.attach_type, json.loads(row.attach_info))
     return AcceleratorRequest(
         uuid=row.uuid,

@@ -7,6 +7,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,12 +16,19 @@ from cyborg.db.programming import SETTLED
 from cyborg.db.statements import case_by, next_generation
 from cyborg.db.tables import attach_handles, deployables, devices, hosts
 from cyborg.domain.model import DeviceStatus, HandleCondition, Presence
+from cyborg.domain.work import Handle
 
 _handles = attach_handles
 
+#: It can be given to somebody.
+FREE = sa.and_(
+    _handles.c.condition == HandleCondition.READY,
+    _handles.c.accelerator_request_id.is_(None),
+)
+
 
 @dataclass(frozen=True, slots=True)
-class Provider:
+class BindTarget:
     """A deployable as a bind needs it, held against being disabled meanwhile."""
 
     deployable_id: int
@@ -43,17 +51,13 @@ class TakenHandle:
     """A handle that an ARQ owns, with what its agent must know."""
 
     id: int
-    uuid: str
-    type: str
-    info: Mapping[str, str]
+    handle: Handle
     accelerator_request_id: int
-    deployable_name: str
     host: str
-    device_identity: str
     driver: str
 
 
-def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict[str, Provider]:
+def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict[str, BindTarget]:
     """Return the deployables by provider uuid.
 
     They and their devices are locked for sharing until the transaction ends: disabling or
@@ -82,7 +86,7 @@ def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict
         .with_for_update(read=True, of=(deployables, devices))
     )
     return {
-        row.rp_uuid: Provider(
+        row.rp_uuid: BindTarget(
             deployable_id=row.id,
             deployable_name=row.name,
             resource_class=row.resource_class,
@@ -102,51 +106,58 @@ def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict
 
 def take(
     connection: sa.Connection,
-    wanted: Mapping[int, int],
+    wanted: Mapping[int, BindTarget],
     now: datetime.datetime,
     *,
-    dirtying: Collection[int],
     wait: bool,
-) -> dict[int, int] | None:
+) -> list[TakenHandle] | None:
     """Take a free handle of a deployable for each ARQ; all or none. Two statements.
 
-    :param wanted: ARQ id to deployable id.
-    :param dirtying: deployables whose handles must be released after use.
+    :param wanted: ARQ id to its deployable.
     :param wait: False passes over handles that another transaction holds, so that
         concurrent binds do not queue up behind one another; True waits for them, so that
         "none free" is the truth.
-    :returns: ARQ id to handle id, or None if there are not enough.
-    :raises Contention: a handle was taken by somebody else meanwhile (SQLite cannot lock).
+    :returns: None if there are not enough.
+    :raises Contention: if a handle was taken by somebody else meanwhile (SQLite cannot lock).
     """
-    needed = Counter(wanted.values())
+    needed = Counter(target.deployable_id for target in wanted.values())
     query = (
-        sa.select(_handles.c.id, _handles.c.deployable_id)
+        sa.select(
+            _handles.c.id,
+            _handles.c.uuid,
+            _handles.c.deployable_id,
+            _handles.c.attach_type,
+            _handles.c.attach_info,
+        )
         .where(
             _handles.c.deployable_id.in_(needed),
-            _handles.c.condition == HandleCondition.READY,
-            _handles.c.accelerator_request_id.is_(None),
+            FREE,
         )
         .order_by(_handles.c.id)
         .with_for_update(skip_locked=not wait)
     )
     if len(needed) == 1:
         query = query.limit(len(wanted))
-    free: dict[int, list[int]] = defaultdict(list)
+    free: dict[int, list[sa.Row[Any]]] = defaultdict(list)
     for row in connection.execute(query):
-        free[row.deployable_id].append(row.id)
+        free[row.deployable_id].append(row)
     if any(len(free[deployable]) < count for deployable, count in needed.items()):
         return None
-    taken = {arq: free[deployable].pop(0) for arq, deployable in wanted.items()}
-    owners = {handle: arq for arq, handle in taken.items()}
+    taken = [
+        _taken(free[target.deployable_id].pop(0), arq_id, target)
+        for arq_id, target in wanted.items()
+    ]
+    owners = {each.id: each.accelerator_request_id for each in taken}
+    dirtying = {t.deployable_id for t in wanted.values() if t.needs_prepare or t.needs_release}
     result = connection.execute(
         _handles.update()
         .where(
             _handles.c.id.in_(owners),
-            _handles.c.condition == HandleCondition.READY,
-            _handles.c.accelerator_request_id.is_(None),
+            FREE,
         )
         .values(
             accelerator_request_id=case_by(_handles.c.id, owners),
+            # What was made ready must be released, whatever the deployable's report says then.
             needs_release=_handles.c.deployable_id.in_(dirtying),
             updated_at=now,
             **next_generation(_handles),
@@ -180,13 +191,15 @@ def taken_handles(connection: sa.Connection, request_ids: Collection[int]) -> li
     return [
         TakenHandle(
             id=row.id,
-            uuid=row.uuid,
-            type=row.attach_type,
-            info=json.loads(row.attach_info),
+            handle=Handle(
+                uuid=row.uuid,
+                device=row.identity,
+                deployable=row.name,
+                type=row.attach_type,
+                info=json.loads(row.attach_info),
+            ),
             accelerator_request_id=row.accelerator_request_id,
-            deployable_name=row.name,
             host=row.host,
-            device_identity=row.identity,
             driver=row.driver,
         )
         for row in connection.execute(query)
@@ -250,4 +263,20 @@ def quarantine(
             updated_at=now,
             **next_generation(_handles),
         )
+    )
+
+
+def _taken(row: sa.Row[Any], arq_id: int, target: BindTarget) -> TakenHandle:
+    return TakenHandle(
+        id=row.id,
+        handle=Handle(
+            uuid=row.uuid,
+            device=target.device_identity,
+            deployable=target.deployable_name,
+            type=row.attach_type,
+            info=json.loads(row.attach_info),
+        ),
+        accelerator_request_id=arq_id,
+        host=target.host,
+        driver=target.driver,
     )

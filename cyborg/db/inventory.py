@@ -16,7 +16,7 @@ from cyborg.db.statements import next_generation
 from cyborg.db.tables import attach_handles, attributes, control_paths, deployables, devices, hosts
 from cyborg.domain.difference import RecordedDeployable, RecordedDevice, RecordedHandle
 from cyborg.domain.inventory import DeployableReport, DeviceReport
-from cyborg.domain.model import HandleCondition, Presence, ProgrammingState
+from cyborg.domain.model import UNSETTLED_IF, HandleCondition, Presence
 
 
 def touch_host(connection: sa.Connection, name: str, digest: str, now: datetime.datetime) -> bool:
@@ -84,8 +84,9 @@ def recorded_devices(connection: sa.Connection, host_id: int) -> list[RecordedDe
                     id=part.id,
                     report=_deployable_report(part, tuple(traits[part.id])),
                     handles=tuple(handles[part.id]),
-                    unsettled=part.content_unknown
-                    or part.programming_state == ProgrammingState.PROGRAMMING,
+                    unsettled=any(
+                        getattr(part, name) in values for name, values in UNSETTLED_IF.items()
+                    ),
                 )
                 for part in parts_by_device[card.id]
             ),

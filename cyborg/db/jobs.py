@@ -7,20 +7,32 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from cyborg.db.statements import current_request_ids, next_generation
+from cyborg.db.statements import case_by, current_request_ids, next_generation
 from cyborg.db.tables import jobs
 from cyborg.db.types import database_now
-from cyborg.domain.model import Job, JobKind
+from cyborg.domain.model import Job, Subject
+from cyborg.domain.plain import from_plain, to_plain
+from cyborg.domain.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class _Payload:
+    """What of a job no column holds. Generation and kind of the work are the row's."""
+
+    work: Work
+    subject: Subject
 
 
 def insert_jobs(
     connection: sa.Connection,
-    rows: Sequence[Mapping[str, Any]],
+    new: Sequence[Job],
+    now: datetime.datetime,
     *,
     lease: float,
     deadline: float | None,
@@ -34,42 +46,73 @@ def insert_jobs(
         "leased_until": database_now(lease),
         "deadline": None if deadline is None else database_now(deadline),
         "attempt": 1,
+        "created_at": now,
         **current_request_ids(),
     }
+    rows = [
+        {
+            "uuid": job.uuid,
+            "kind": job.kind,
+            "generation": job.generation,
+            "subject": job.subject.key,
+            "host": job.host,
+            # The database refuses to delete what a job is about.
+            "accelerator_request_id": _only(job.subject.requests),
+            "attach_handle_id": _only(job.subject.handles),
+            "payload": _payload(job),
+        }
+        for job in new
+    ]
     connection.execute(jobs.insert().values([{**row, **times} for row in rows]))
 
 
-def turn_into_release(
-    connection: sa.Connection,
-    request_ids: Collection[int],
-    now: datetime.datetime,
-    *,
-    lease: float,
-) -> None:
-    """Make releases of these ARQs' jobs. What their agents still answer has no effect."""
+def lock_jobs_of(connection: sa.Connection, request_ids: Collection[int]) -> list[Job]:
+    """Return the jobs that are each about one of these ARQs alone, held."""
+    query = sa.select(jobs).where(jobs.c.accelerator_request_id.in_(request_ids))
+    return [_job(row) for row in connection.execute(query.order_by(jobs.c.id).with_for_update())]
+
+
+def turn_jobs(
+    connection: sa.Connection, turned: Sequence[Job], now: datetime.datetime, *, lease: float
+) -> list[Job]:
+    """Let locked jobs become other work, all of one kind; return them as they are then.
+
+    They begin anew, without a deadline. What their agents still answer has no effect.
+    """
+    origin = current_request_ids()
+    after = [
+        replace(job, work=replace(job.work, generation=job.generation + 1), failures=0)
+        for job in turned
+    ]
+    [kind] = {job.kind for job in after}
     connection.execute(
         jobs.update()
-        .where(jobs.c.accelerator_request_id.in_(request_ids))
+        .where(jobs.c.uuid.in_([job.uuid for job in after]))
         .values(
-            kind=JobKind.RELEASE,
+            kind=kind,
+            payload=case_by(jobs.c.uuid, {job.uuid: _payload(job) for job in after}),
             attempt=1,
             failures=0,
             deadline=None,
             leased_until=database_now(lease),
             last_error=None,
             updated_at=now,
-            **current_request_ids(),
+            **origin,
             **next_generation(jobs),
         )
     )
+    return after
 
 
-def claim_due(connection: sa.Connection, *, lease: float, limit: int) -> list[Job]:
-    """Take jobs whose lease has run out, for ``lease`` seconds, as the next attempt."""
+def claim_due(
+    connection: sa.Connection, kinds: Collection[str], *, lease: float, limit: int
+) -> list[Job]:
+    """Take jobs of these kinds whose lease has run out, for ``lease`` seconds, as the next
+    attempt."""
     due = list(
         connection.scalars(
             sa.select(jobs.c.id)
-            .where(jobs.c.leased_until <= database_now(), jobs.c.kind.in_(list(JobKind)))
+            .where(jobs.c.leased_until <= database_now(), jobs.c.kind.in_(kinds))
             .order_by(jobs.c.leased_until)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -86,19 +129,8 @@ def claim_due(connection: sa.Connection, *, lease: float, limit: int) -> list[Jo
             **next_generation(jobs),
         )
     )
-    return get_jobs(connection, due)
-
-
-def get_jobs(connection: sa.Connection, ids: Collection[int]) -> list[Job]:
-    """Return jobs by id."""
-    query = sa.select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id)
+    query = sa.select(jobs).where(jobs.c.id.in_(due)).order_by(jobs.c.id)
     return [_job(row) for row in connection.execute(query)]
-
-
-def jobs_of(connection: sa.Connection, request_ids: Collection[int]) -> list[Job]:
-    """Return the live jobs of these ARQs."""
-    query = sa.select(jobs).where(jobs.c.accelerator_request_id.in_(request_ids))
-    return [_job(row) for row in connection.execute(query.order_by(jobs.c.id))]
 
 
 def peek(connection: sa.Connection, uuid: str, generation: int | None = None) -> Job | None:
@@ -106,35 +138,33 @@ def peek(connection: sa.Connection, uuid: str, generation: int | None = None) ->
 
     Locks nothing: whoever changes an ARQ and its job locks the ARQ first, then the job.
     """
-    query = sa.select(jobs).where(jobs.c.uuid == uuid)
-    if generation is not None:
-        query = query.where(jobs.c.generation == generation)
-    row = connection.execute(query).first()
-    return None if row is None else _job(row)
+    return _one(connection, _of(uuid, generation))
 
 
-def lock_job(connection: sa.Connection, uuid: str, generation: int | None = None) -> Job | None:
-    """Lock a job if it is there and this generation, if one is given, is still its newest."""
-    query = sa.select(jobs).where(jobs.c.uuid == uuid).with_for_update()
-    if generation is not None:
-        query = query.where(jobs.c.generation == generation)
-    row = connection.execute(query).first()
-    return None if row is None else _job(row)
+def lock_job(connection: sa.Connection, uuid: str, generation: int) -> Job | None:
+    """Lock a job if it is there and this generation is still its newest."""
+    return _one(connection, _of(uuid, generation).with_for_update())
 
 
-def expired(connection: sa.Connection, limit: int) -> list[Job]:
-    """Return jobs whose deadline has passed, without locking them."""
-    query = sa.select(jobs).where(jobs.c.deadline <= database_now()).order_by(jobs.c.id)
-    return [_job(row) for row in connection.execute(query.limit(limit))]
+def lock_job_in_time(connection: sa.Connection, uuid: str, generation: int) -> Job | None:
+    """Lock a job if this generation is its newest and its deadline has not passed."""
+    in_time = sa.or_(jobs.c.deadline.is_(None), jobs.c.deadline > database_now())
+    return _one(connection, _of(uuid, generation).where(in_time).with_for_update())
+
+
+def expired(connection: sa.Connection, kinds: Collection[str], limit: int) -> list[Job]:
+    """Return jobs of these kinds whose deadline has passed, without locking them."""
+    query = sa.select(jobs).where(jobs.c.deadline <= database_now(), jobs.c.kind.in_(kinds))
+    return [_job(row) for row in connection.execute(query.order_by(jobs.c.id).limit(limit))]
 
 
 def postpone(
-    connection: sa.Connection, job_id: int, *, seconds: float, error: str, now: datetime.datetime
+    connection: sa.Connection, uuid: str, now: datetime.datetime, *, seconds: float, error: str
 ) -> None:
     """Record a failed attempt; the next one is due in ``seconds``."""
     connection.execute(
         jobs.update()
-        .where(jobs.c.id == job_id)
+        .where(jobs.c.uuid == uuid)
         .values(
             failures=jobs.c.failures + 1,
             last_error=error,
@@ -145,21 +175,35 @@ def postpone(
     )
 
 
-def delete_job(connection: sa.Connection, job_id: int) -> None:
+def delete_job(connection: sa.Connection, uuid: str) -> None:
     """Delete a job that is done."""
-    connection.execute(jobs.delete().where(jobs.c.id == job_id))
+    connection.execute(jobs.delete().where(jobs.c.uuid == uuid))
+
+
+def _of(uuid: str, generation: int | None) -> sa.Select[Any]:
+    query = sa.select(jobs).where(jobs.c.uuid == uuid)
+    return query if generation is None else query.where(jobs.c.generation == generation)
+
+
+def _one(connection: sa.Connection, query: sa.Select[Any]) -> Job | None:
+    row = connection.execute(query).first()
+    return None if row is None else _job(row)
+
+
+def _only(ids: Sequence[int]) -> int | None:
+    return ids[0] if len(ids) == 1 else None
+
+
+def _payload(job: Job) -> str:
+    return json.dumps(to_plain(_Payload(job.work, job.subject)))
 
 
 def _job(row: sa.Row[Any]) -> Job:
+    payload = from_plain(_Payload, json.loads(row.payload))
     return Job(
-        id=row.id,
-        uuid=row.uuid,
-        kind=JobKind(row.kind),
         host=row.host,
-        accelerator_request_id=row.accelerator_request_id,
-        attach_handle_id=row.attach_handle_id,
-        payload=json.loads(row.payload),
-        generation=row.generation,
+        subject=payload.subject,
+        work=replace(payload.work, generation=row.generation, kind=row.kind),
         failures=row.failures,
         request_id=row.request_id,
         global_request_id=row.global_request_id,

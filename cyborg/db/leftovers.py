@@ -7,16 +7,12 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from cyborg.db.tables import accelerator_requests, instance_owners, jobs
+from cyborg.db.tables import accelerator_requests, instance_owners
 from cyborg.db.types import database_now
-from cyborg.domain.leftovers import HeldRequest, Need
-from cyborg.domain.model import JobKind
-from cyborg.domain.states import ArqState
+from cyborg.domain.leftovers import HeldRequest
+from cyborg.domain.states import RELEASING, ArqState, Suspicion
 
 _arqs = accelerator_requests
-
-#: Seconds: a hundred years.
-_NEVER = 100 * 365 * 86400
 
 
 def providers_in_use(connection: sa.Connection, after: str, limit: int) -> list[str]:
@@ -35,18 +31,13 @@ def held_requests(
     connection: sa.Connection, providers: Collection[str], grace_period: float
 ) -> list[HeldRequest]:
     """Return the ARQs that have devices of providers, and are not being released."""
-    released = sa.exists().where(
-        jobs.c.accelerator_request_id == _arqs.c.id, jobs.c.kind == JobKind.RELEASE
-    )
-    counting = _arqs.c.leftover_since <= database_now()
-    ripe = _arqs.c.leftover_since <= database_now(-grace_period)
+    is_over = _arqs.c.leftover_since <= database_now(-grace_period)
     query = (
-        sa.select(_arqs, counting.label("counting"), ripe.label("ripe"))
+        sa.select(_arqs, is_over.label("grace_is_over"))
         .where(
             _arqs.c.device_rp_uuid.in_(providers),
             _arqs.c.instance_uuid.is_not(None),
-            _arqs.c.state != ArqState.DELETING,
-            ~released,
+            _arqs.c.state.not_in(RELEASING),
         )
         .order_by(_arqs.c.id)
     )
@@ -58,28 +49,24 @@ def held_requests(
             hostname=row.hostname,
             bound_by_service=row.bound_by_service,
             generation=row.generation,
-            suspected=row.leftover_since is not None,
-            counting=bool(row.counting),
-            ripe=bool(row.ripe),
+            suspicion=Suspicion.LEFT_OVER if row.grace_is_over else Suspicion(row.suspicion),
         )
         for row in connection.execute(query)
     ]
 
 
-def set_suspicion(connection: sa.Connection, uuid: str, generation: int, suspicion: Need) -> bool:
+def set_suspicion(
+    connection: sa.Connection, uuid: str, generation: int, suspicion: Suspicion
+) -> bool:
     """Note what an ARQ seems to be; return False if it has changed since it was read.
 
-    One that is only doubtful has a time that does not come: its grace period does not begin.
+    Its grace period begins with ``GRACE``, and is forgotten with any other.
     """
-    since = {
-        Need.NEEDED: None,
-        Need.DOUBTFUL: database_now(_NEVER),
-        Need.LEFT_OVER: database_now(),
-    }[suspicion]
+    since = database_now() if suspicion is Suspicion.GRACE else None
     result = connection.execute(
         _arqs.update()
         .where(_arqs.c.uuid == uuid, _arqs.c.generation == generation)
-        .values(leftover_since=since)
+        .values(suspicion=suspicion, leftover_since=since)
     )
     return result.rowcount == 1
 

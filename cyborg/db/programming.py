@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cyborg.db.statements import next_generation
+from cyborg.db.statements import any_of, next_generation
 from cyborg.db.tables import (
     accelerator_requests,
     attach_handles,
@@ -18,15 +18,12 @@ from cyborg.db.tables import (
     deployables,
     devices,
     hosts,
-    jobs,
 )
-from cyborg.domain.model import Presence, ProgrammingState
+from cyborg.domain.model import UNSETTLED_IF, Presence, ProgrammingState
+from cyborg.domain.states import AT_WORK
 
 #: The deployable is not being programmed, and what it holds is known or nobody's business.
-SETTLED = sa.and_(
-    deployables.c.programming_state != ProgrammingState.PROGRAMMING,
-    deployables.c.content_unknown.is_(sa.false()),
-)
+SETTLED = sa.not_(any_of(deployables, UNSETTLED_IF))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +106,15 @@ def lock_deployable(connection: sa.Connection, uuid: str) -> LockedDeployable | 
 def holders(connection: sa.Connection, deployable_id: int) -> list[Holder]:
     """Return the ARQs that have a handle of a deployable, those that are deleted included."""
     query = (
-        sa.select(accelerator_requests.c.project_id, jobs.c.id.label("job"))
+        sa.select(accelerator_requests.c.project_id, accelerator_requests.c.state)
         .join_from(
             attach_handles,
             accelerator_requests,
             attach_handles.c.accelerator_request_id == accelerator_requests.c.id,
         )
-        .outerjoin(jobs, jobs.c.accelerator_request_id == accelerator_requests.c.id)
         .where(attach_handles.c.deployable_id == deployable_id)
     )
-    return [Holder(row.project_id, row.job is not None) for row in connection.execute(query)]
+    return [Holder(row.project_id, row.state in AT_WORK) for row in connection.execute(query)]
 
 
 def record_start(

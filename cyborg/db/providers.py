@@ -8,6 +8,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 
 from cyborg.db.programming import SETTLED
+from cyborg.db.statements import any_of
 from cyborg.db.tables import (
     accelerator_requests,
     attach_handles,
@@ -15,38 +16,23 @@ from cyborg.db.tables import (
     deployables,
     devices,
     hosts,
-    jobs,
 )
-from cyborg.domain.model import DeviceStatus, HandleCondition, JobKind, Presence
+from cyborg.domain.model import DeviceStatus, HandleCondition, Presence
 from cyborg.domain.providers import TRAIT_KEY, RecordedProvider
-from cyborg.domain.states import ArqState
+from cyborg.domain.states import RESERVED_IF
 
 _arqs = accelerator_requests
-
-#: States in which an ARQ keeps a handle that its allocation does not, or not for long.
-_NOT_IN_USE = (ArqState.DELETING, ArqState.BIND_FAILED, ArqState.UNBIND_FAILED)
 
 _UNAVAILABLE = (
     sa.select(sa.func.count())
     .select_from(
-        attach_handles.outerjoin(
-            _arqs, attach_handles.c.accelerator_request_id == _arqs.c.id
-        ).outerjoin(jobs, jobs.c.accelerator_request_id == _arqs.c.id)
+        attach_handles.outerjoin(_arqs, attach_handles.c.accelerator_request_id == _arqs.c.id)
     )
     .where(
         attach_handles.c.deployable_id == deployables.c.id,
         sa.or_(
             attach_handles.c.condition == HandleCondition.QUARANTINED,
-            _arqs.c.state.in_(_NOT_IN_USE),
-            # A bind that has failed, and still reads BindStarted.
-            sa.and_(
-                _arqs.c.state == ArqState.BIND_STARTED,
-                _arqs.c.state_reason.is_not(None),
-            ),
-            jobs.c.kind == JobKind.RELEASE,
-            # No allocation stands for these.
-            _arqs.c.bound_by_service.is_(sa.false()),
-            _arqs.c.leftover_since.is_not(None),
+            any_of(_arqs, RESERVED_IF),
         ),
     )
     .scalar_subquery()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +13,11 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 def case_by(column: sa.ColumnElement[Any], values: Mapping[Any, Any]) -> sa.Case[Any]:
     """Return ``CASE column WHEN key THEN value …``: one UPDATE for many rows."""
     return sa.case(*((column == key, value) for key, value in values.items()))
+
+
+def any_of(table: sa.Table, rule: Mapping[str, Collection[object]]) -> sa.ColumnElement[bool]:
+    """Return the condition that any of these columns has any of its values."""
+    return sa.or_(*(table.c[name].in_(list(values)) for name, values in rule.items()))
 
 
 def next_generation(table: sa.Table) -> dict[str, Any]:

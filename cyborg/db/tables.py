@@ -223,10 +223,11 @@ accelerator_requests = Table(
         server_default=sa.false(),
     ),
     Column("bound_at", UtcDateTime),
-    # In plain words, why a bind or a release failed. A bind that has failed and still reads
-    # BindStarted has one: Nova is being told.
+    # In plain words, why a bind or a release failed.
     Column("state_reason", sa.Text),
-    # When it was first seen that the instance has no allocation (the database's clock).
+    # Whether anybody needs it.
+    Column("suspicion", _STATE, nullable=False, server_default="none"),
+    # When its grace period began (the database's clock).
     Column("leftover_since", UtcDateTime),
     _generation(),
     *_times(),

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from cyborg.db.attach_handles import FREE
 from cyborg.db.paging import Sorting, changed_at, paged
 from cyborg.db.tables import accelerator_requests, attach_handles, deployables
 from cyborg.domain.model import HandleCondition, HandleState, ListedHandle, Usage
@@ -47,13 +48,12 @@ def usage_of(
     :param key: what ``ids`` are of: ``deployables.id`` or ``deployables.device_id``.
     """
     owned = _handles.c.accelerator_request_id.is_not(None)
-    free = sa.and_(~owned, _handles.c.condition == HandleCondition.READY)
     query = (
         sa.select(
             key.label("key"),
             sa.func.count(_handles.c.id).label("total"),
             sa.func.sum(sa.case((owned, 1), else_=0)).label("used"),
-            sa.func.sum(sa.case((free, 1), else_=0)).label("free"),
+            sa.func.sum(sa.case((FREE, 1), else_=0)).label("free"),
         )
         .join_from(deployables, _handles, isouter=True)
         .where(key.in_(ids))

@@ -6,15 +6,7 @@ import enum
 from collections.abc import Collection
 from dataclasses import dataclass
 
-
-class Need(enum.Enum):
-    """What is known of the need for an ARQ."""
-
-    NEEDED = enum.auto()
-    #: Nobody has it allocated, and nothing goes on with its instance.
-    LEFT_OVER = enum.auto()
-    #: The same, but its instance is on that very host, and may have the device.
-    DOUBTFUL = enum.auto()
+from cyborg.domain.states import Suspicion
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +19,8 @@ class HeldRequest:
     hostname: str
     bound_by_service: bool
     generation: int
-    #: It was without allocation at the last look.
-    suspected: bool
-    #: And left over, not only doubtful.
-    counting: bool
-    #: And a grace period has passed since it first was.
-    ripe: bool
+    #: As of the look before; ``LEFT_OVER`` if its grace period is over now.
+    suspicion: Suspicion
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +32,40 @@ class KnownServer:
     hostname: str | None
 
 
+class Action(enum.Enum):
+    """What a look at an ARQ leads to."""
+
+    LEAVE = enum.auto()
+    #: Record the suspicion of this look.
+    RECORD = enum.auto()
+    RELEASE = enum.auto()
+
+
 def has_allocation(request: HeldRequest, consumers: Collection[str]) -> bool:
     """Return whether the ARQ's instance is among those that have allocations on its provider."""
     return request.instance_uuid in consumers
 
 
-def need(request: HeldRequest, server: KnownServer | None) -> Need:
-    """Return whether an ARQ without allocation is needed.
+def suspicion_of(request: HeldRequest, server: KnownServer | None) -> Suspicion:
+    """Return what an ARQ without allocation looks like now: needed, doubtful or left behind.
 
     :param server: None if Nova does not know the instance.
     """
     if server is None:
-        return Need.LEFT_OVER
+        return Suspicion.GRACE
     if server.busy:
-        return Need.NEEDED
+        return Suspicion.NONE
     if server.hostname == request.hostname:
         # The allocation is lost, not the server: to release its device would be to take it
         # from a guest that may run, whatever state Nova gives it.
-        return Need.DOUBTFUL
-    return Need.LEFT_OVER
+        return Suspicion.DOUBTFUL
+    return Suspicion.GRACE
+
+
+def action(request: HeldRequest, seen: Suspicion) -> Action:
+    """Return what follows from what an ARQ looks like now, after what it looked like before."""
+    if seen is not Suspicion.GRACE:
+        return Action.LEAVE if seen is request.suspicion else Action.RECORD
+    if request.suspicion is Suspicion.LEFT_OVER:
+        return Action.RELEASE if request.bound_by_service else Action.LEAVE
+    return Action.LEAVE if request.suspicion is Suspicion.GRACE else Action.RECORD

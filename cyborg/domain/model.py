@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cyborg.domain.states import ArqState
+from cyborg.domain.work import Work
 
 
 class DeviceStatus(enum.StrEnum):
@@ -40,7 +41,7 @@ class HandleCondition(enum.StrEnum):
 
 
 class JobKind(enum.StrEnum):
-    """Work that outlives its request."""
+    """The kinds of an agent's work that this release begins, by their names in rows."""
 
     PREPARE = "prepare"
     RELEASE = "release"
@@ -56,6 +57,14 @@ class ProgrammingState(enum.StrEnum):
     PROGRAMMING = "programming"
     PROGRAMMED = "programmed"
     FAILED = "failed"
+
+
+#: Nobody gets a deployable if any of these fields has any of these values: it is being
+#: programmed, or what it holds is not known. The SQL of ``cyborg.db`` comes from it too.
+UNSETTLED_IF: Mapping[str, frozenset[object]] = {
+    "programming_state": frozenset({ProgrammingState.PROGRAMMING}),
+    "content_unknown": frozenset({True}),
+}
 
 
 class ProviderJobKind(enum.StrEnum):
@@ -227,21 +236,47 @@ class AcceleratorRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A leased piece of work. ``generation`` fences late answers of earlier attempts."""
+class Subject:
+    """What a job is about, and whom its end concerns."""
 
-    id: int
-    uuid: str
-    kind: JobKind
+    #: ``arq/<uuid>``, ``deployable/<uuid>``: at most one live job has it.
+    key: str
+    #: Ids of the ARQs whose state its end changes. They are locked before the job.
+    requests: tuple[int, ...] = ()
+    #: Ids of the attach handles that it works on, each of the request at the same position.
+    handles: tuple[int, ...] = ()
+    #: The deployable that it programs.
+    deployable_uuid: str | None = None
+    #: The resource providers, all of the job's host, whose reserved amounts its end changes.
+    providers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A leased piece of work of an agent. Its generation fences late answers to earlier attempts.
+
+    What its kind means is the entry of that name in ``cyborg.conductor.kinds``.
+    """
+
     host: str
-    #: Of preparations and releases.
-    accelerator_request_id: int | None
-    attach_handle_id: int | None
-    payload: Mapping[str, object]
-    generation: int
-    failures: int
+    subject: Subject
+    #: What the agent is sent, at the newest generation.
+    work: Work
+    failures: int = 0
     request_id: str | None = None
     global_request_id: str | None = None
+
+    @property
+    def uuid(self) -> str:
+        return self.work.job_uuid
+
+    @property
+    def kind(self) -> str:
+        return self.work.kind
+
+    @property
+    def generation(self) -> int:
+        return self.work.generation
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ from cyborg.domain.work import Work
 from cyborg.rpc.transport import AGENT_TOPIC, Caller
 from cyborg.rpc.wire import to_wire
 
-__all__ = ["AgentClient", "Work"]
-
 
 class AgentClient:
     """Sends work; the agent reports its end through the conductor's ``finish_job``."""

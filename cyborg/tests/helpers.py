@@ -20,7 +20,7 @@ from cyborg.conductor import catalogue, inventory
 from cyborg.conductor.environment import Environment
 from cyborg.conf import opts
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport, Snapshot
-from cyborg.rpc.agent import Work
+from cyborg.domain.work import Work
 
 HOST = "compute-1"
 

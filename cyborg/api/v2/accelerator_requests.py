@@ -40,7 +40,7 @@ from cyborg.domain.errors import (
 from cyborg.domain.model import AcceleratorRequest
 from cyborg.domain.paging import Page
 from cyborg.domain.profiles import check_name
-from cyborg.domain.states import RESOLVED, ArqState
+from cyborg.domain.states import RESOLVED, ArqState, showing
 from cyborg.policies import accelerator_requests as rules
 
 
@@ -99,7 +99,7 @@ class AcceleratorRequestsController(Resource):
         call.require()
         query = call.query
         instance, resolved = query.get("instance"), "bind_state" in query
-        states = frozenset({query["state"]}) if "state" in query else None
+        states = showing(ArqState(query["state"])) if "state" in query else None
         if resolved and instance is None:
             states = RESOLVED if states is None else RESOLVED & states
 

@@ -11,10 +11,10 @@ from cyborg.api.fields import Declaration, Field, Json, View, links_field, self_
 from cyborg.api.microversions import V2_4
 from cyborg.api.parameters import Kind, Parameter
 from cyborg.domain.model import AcceleratorRequest
-from cyborg.domain.states import ArqState
+from cyborg.domain.states import VISIBLE
 
 #: Of one that is being deleted nobody sees anything.
-VISIBLE_STATES = [state.value for state in ArqState if state is not ArqState.DELETING]
+VISIBLE_STATES = [state.value for state in VISIBLE]
 
 
 class AcceleratorRequestFields(Declaration):
@@ -70,6 +70,7 @@ class ArqBody(Declaration):
 
 VIEW = View[AcceleratorRequest](
     AcceleratorRequestFields,
+    state=lambda arq, _: arq.state.shows.value,
     attach_handle_type=lambda arq, _: arq.attach_handle.type if arq.attach_handle else "",
     attach_handle_uuid=lambda arq, _: arq.attach_handle.uuid if arq.attach_handle else None,
     attach_handle_info=lambda arq, _: dict(arq.attach_handle.info) if arq.attach_handle else {},

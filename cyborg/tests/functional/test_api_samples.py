@@ -18,11 +18,11 @@ import pytest
 import webob
 
 import cyborg
-from cyborg.conductor import finishing, programming
+from cyborg.conductor import finishing
 from cyborg.conductor.environment import Environment
 from cyborg.domain.clock import provider_uuid
 from cyborg.domain.model import JobKind
-from cyborg.rpc.agent import Work
+from cyborg.domain.work import Work
 from cyborg.tests.functional.in_process import Service
 from cyborg.tests.helpers import deployable, device, report
 
@@ -64,8 +64,8 @@ class Prompt:
 
     def start(self, host: str, work: Work) -> None:
         if work.kind is JobKind.PROGRAM:
-            programming.begin(self.env, work.job_uuid)
-            finishing.finish(self.env, work.job_uuid, work.generation, None)
+            finishing.begin(self.env, host, work.job_uuid, work.generation, 0)
+            finishing.finish(self.env, host, work.job_uuid, work.generation, None)
 
 
 class Conversation:

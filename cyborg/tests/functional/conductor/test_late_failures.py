@@ -65,7 +65,8 @@ class TestFailure:
     ) -> None:
         uuid, instance = fail(slow, nova)
         found = arq(slow, uuid)
-        assert (found.state, found.attach_handle) == (ArqState.BIND_STARTED, None)
+        assert (found.state, found.attach_handle) == (ArqState.BIND_FAILING, None)
+        assert found.state.shows is ArqState.BIND_STARTED
         assert found.state_reason == "the card is stuck"
         assert found.instance_uuid == instance
         assert told(nova) == [(uuid, "failed")]
@@ -83,7 +84,7 @@ class TestFailure:
         let_run_out(slow, jobs, "deadline")
         assert finishing.sweep(slow) == 1
         found = arq(slow, uuid)
-        assert (found.state, found.attach_handle) == (ArqState.BIND_STARTED, None)
+        assert (found.state, found.attach_handle) == (ArqState.BIND_FAILING, None)
         assert found.state_reason
         assert told(nova) == [(uuid, "failed")]
         assert held(slow) == 1
@@ -112,7 +113,7 @@ class TestFailure:
         codes = [sent.codes or sent.status for sent in nova.received]
         assert codes == [[422], [200], [200], 500, 400, [200], [404], [404]]
         assert set(told(nova)) == {(uuid, "failed")}
-        assert arq(slow, uuid).state is ArqState.BIND_STARTED
+        assert arq(slow, uuid).state is ArqState.BIND_FAILING
         assert len(rows(slow, outbox)) == 1
 
     @only_sqlite
@@ -176,7 +177,7 @@ class TestFailure:
         answer(slow, good, None)
         fail_to_prepare(slow, bad)
         assert told(nova) == [(good, "completed"), (bad, "failed")]
-        assert [a.state for a in arqs(slow)] == [ArqState.BOUND, ArqState.BIND_STARTED]
+        assert [a.state for a in arqs(slow)] == [ArqState.BOUND, ArqState.BIND_FAILING]
         let_run_out(slow, outbox)
         events.sweep(slow)
         assert told(nova)[2:] == [(bad, "failed")]
@@ -237,7 +238,7 @@ class TestEndOfPatience:
             due = {"leased_until": database_now(60), "deadline": database_now(-1)}
             connection.execute(outbox.update().values(due))
         assert events.sweep(slow) == 1
-        assert arq(slow, uuid).state is ArqState.BIND_STARTED
+        assert arq(slow, uuid).state is ArqState.BIND_FAILING
         assert len(rows(slow, outbox)) == 1
         assert events.sweep(slow) == 0, "Nova is asked again without a pause"
         nova.up()
@@ -247,7 +248,7 @@ class TestEndOfPatience:
         let_run_out(slow, outbox)
         assert events.sweep(slow) == 1
         assert told(nova) == [(uuid, "failed")]
-        assert arq(slow, uuid).state is ArqState.BIND_STARTED
+        assert arq(slow, uuid).state is ArqState.BIND_FAILING
         let_run_out(slow, outbox, "deadline")
         assert events.sweep(slow) >= 1
         assert arq(slow, uuid).state is ArqState.BIND_FAILED
@@ -292,7 +293,7 @@ class TestEndOfPatience:
         uuid, _ = fail(slow, nova)
         let_run_out(slow, outbox)
         events.sweep(slow)
-        assert arq(slow, uuid).state is ArqState.BIND_STARTED
+        assert arq(slow, uuid).state is ArqState.BIND_FAILING
         assert nova.count("GET", f"/v2.1/servers/{arq(slow, uuid).instance_uuid}") == 0
 
     @pytest.mark.parametrize("again", [True, False])
@@ -331,5 +332,5 @@ class TestEndOfPatience:
 
         let_run_out(slow, outbox, "deadline")
         events.sweep(interrupted(slow, meanwhile))
-        assert arq(slow, uuid).state is ArqState.BIND_STARTED
+        assert arq(slow, uuid).state is ArqState.BIND_FAILING
         assert len(rows(slow, outbox)) == 1

@@ -38,6 +38,7 @@ from cyborg.domain.errors import (
 )
 from cyborg.domain.model import AcceleratorRequest, DeviceStatus, HandleCondition
 from cyborg.domain.states import ArqState
+from cyborg.domain.work import Prepare
 from cyborg.tests.helpers import (
     HOST,
     RecordingAgents,
@@ -335,15 +336,17 @@ def test_a_bind_that_needs_preparing_is_finished_by_its_agent(
     [arq] = arqs(env)
     assert (arq.state, arq.attach_handle) == (ArqState.BIND_STARTED, None)
     [(host, work)] = agents.sent
-    assert (host, work.kind, work.deployable) == (HOST, "prepare", NAME)
+    [step] = work.steps
+    assert isinstance(step, Prepare)
+    assert (host, work.kind, step.handle.deployable) == (HOST, "prepare", NAME)
     assert count(env, outbox) == 0
     bind(env, uuid, instance=instance)
     assert len(agents.sent) == 1, "the same bind again began a second preparation"
-    finishing.finish(env, work.job_uuid, work.generation, None)
+    finishing.finish(env, HOST, work.job_uuid, work.generation, None)
     [arq] = arqs(env)
     assert arq.state is ArqState.BOUND
     assert arq.attach_handle is not None
-    assert arq.attach_handle.uuid == work.handle_uuid
+    assert arq.attach_handle.uuid == step.handle.uuid
     assert (count(env, outbox), count(env, jobs)) == (1, 0)
 
 
@@ -353,7 +356,7 @@ def test_a_used_handle_is_free_only_after_its_release(
     dirty(env, handles=1)
     [uuid] = make(env)
     bind(env, uuid, instance=new_uuid())
-    finishing.finish(env, agents.sent[0][1].job_uuid, 1, None)
+    finishing.finish(env, HOST, agents.sent[0][1].job_uuid, 1, None)
     releasing.delete(env, [uuid])
     assert arqs(env) == [], "the user still sees what is being deleted"
     assert owners(env) != [None]
@@ -362,7 +365,7 @@ def test_a_used_handle_is_free_only_after_its_release(
         bind(env, waiting, instance=new_uuid())
     _, work = agents.sent[-1]
     assert work.kind == "release"
-    finishing.finish(env, work.job_uuid, work.generation, None)
+    finishing.finish(env, HOST, work.job_uuid, work.generation, None)
     assert owners(env) == [None]
     assert count(env, accelerator_requests) == 1
     bind(env, waiting, instance=new_uuid())
@@ -375,16 +378,17 @@ def test_unbinding_what_is_prepared_ends_with_the_release(
     [uuid] = make(env)
     instance = new_uuid()
     bind(env, uuid, instance=instance)
-    finishing.finish(env, agents.sent[0][1].job_uuid, 1, None)
+    finishing.finish(env, HOST, agents.sent[0][1].job_uuid, 1, None)
     releasing.unbind(env, [uuid])
     releasing.unbind(env, [uuid])
     [arq] = arqs(env)
-    assert arq.state is ArqState.BOUND
-    with pytest.raises(AcceleratorRequestStateConflict):
+    assert (arq.state, arq.state.shows) == (ArqState.UNBINDING, ArqState.BOUND)
+    assert arq.attach_handle is not None
+    with pytest.raises(AcceleratorRequestStateConflict, match="is Bound, for instance"):
         bind(env, uuid, instance=instance)
     assert len(agents.sent) == 2, "the second unbind began a second release"
     _, work = agents.sent[1]
-    finishing.finish(env, work.job_uuid, work.generation, None)
+    finishing.finish(env, HOST, work.job_uuid, work.generation, None)
     assert arqs(env)[0].state is ArqState.UNBOUND
     assert owners(env) == [None]
 
@@ -396,7 +400,7 @@ def test_a_failed_release_by_unbind_keeps_instance_and_handle(
     [uuid] = make(env)
     instance = new_uuid()
     bind(env, uuid, instance=instance)
-    finishing.finish(env, agents.sent[0][1].job_uuid, 1, None)
+    finishing.finish(env, HOST, agents.sent[0][1].job_uuid, 1, None)
     releasing.unbind(env, [uuid])
     fail_until_it_is_over(env, agents)
     [arq] = arqs(env)
@@ -410,7 +414,7 @@ def fail_until_it_is_over(env: Environment, agents: RecordingAgents) -> int:
     attempts = 0
     while count(env, jobs):
         _, work = agents.sent[-1]
-        finishing.finish(env, work.job_uuid, work.generation, "the card is stuck")
+        finishing.finish(env, HOST, work.job_uuid, work.generation, "the card is stuck")
         attempts += 1
         expire_leases(env)
         finishing.sweep(env)
@@ -424,7 +428,7 @@ def test_a_handle_that_cannot_be_cleaned_is_quarantined(
     dirty(env, handles=1)
     [uuid] = make(env)
     bind(env, uuid, instance=new_uuid())
-    finishing.finish(env, agents.sent[0][1].job_uuid, 1, None)
+    finishing.finish(env, HOST, agents.sent[0][1].job_uuid, 1, None)
     releasing.delete(env, [uuid])
     assert fail_until_it_is_over(env, agents) == env.conf.conductor.release_attempts
     with env.database.reader() as connection:
@@ -457,7 +461,7 @@ def test_a_failed_preparation_fails_the_bind_and_is_cleaned_up(
     releasing.delete(env, [uuid])
     _, work = agents.sent[-1]
     assert work.kind == "release"
-    finishing.finish(env, work.job_uuid, work.generation, None)
+    finishing.finish(env, HOST, work.job_uuid, work.generation, None)
     assert owners(env) == [None]
     assert arqs(env) == []
 
@@ -475,7 +479,7 @@ def test_a_preparation_that_takes_too_long_fails_the_bind(
     finishing.sweep(env)
     assert arqs(env)[0].state is ArqState.BIND_FAILED
     _, work = agents.sent[0]
-    finishing.finish(env, work.job_uuid, work.generation, None)
+    finishing.finish(env, HOST, work.job_uuid, work.generation, None)
     assert arqs(env)[0].state is ArqState.BIND_FAILED, "a late answer had an effect"
 
 
@@ -492,9 +496,9 @@ def test_lost_work_is_sent_again_and_early_answers_are_fenced(
     assert finishing.sweep(env) == 1
     [(_, work)] = agents.sent
     assert work.generation == 2
-    finishing.finish(env, work.job_uuid, 1, None)
+    finishing.finish(env, HOST, work.job_uuid, 1, None)
     assert arqs(env)[0].state is ArqState.BIND_STARTED
-    finishing.finish(env, work.job_uuid, 2, None)
+    finishing.finish(env, HOST, work.job_uuid, 2, None)
     assert arqs(env)[0].state is ArqState.BOUND
 
 
@@ -509,9 +513,9 @@ def test_deleting_while_it_is_prepared_releases_and_ignores_the_preparation(
     _, release = agents.sent[1]
     assert (release.kind, release.job_uuid) == ("release", preparing.job_uuid)
     assert release.generation > preparing.generation
-    finishing.finish(env, preparing.job_uuid, preparing.generation, None)
+    finishing.finish(env, HOST, preparing.job_uuid, preparing.generation, None)
     assert owners(env) != [None]
-    finishing.finish(env, release.job_uuid, release.generation, None)
+    finishing.finish(env, HOST, release.job_uuid, release.generation, None)
     assert owners(env) == [None]
     assert count(env, accelerator_requests) == count(env, jobs) == 0
 
@@ -522,7 +526,7 @@ def test_what_was_prepared_is_released_even_if_the_driver_no_longer_asks_for_it(
     dirty(env, handles=1)
     [uuid] = make(env)
     bind(env, uuid, instance=new_uuid())
-    finishing.finish(env, agents.sent[0][1].job_uuid, 1, None)
+    finishing.finish(env, HOST, agents.sent[0][1].job_uuid, 1, None)
     report(env, device("card", deployable(NAME, 1)))
     releasing.delete(env, [uuid])
     assert agents.sent[-1][1].kind == "release"

@@ -35,7 +35,8 @@ from cyborg.domain.clock import provider_uuid
 from cyborg.domain.errors import CyborgError, ServiceUnavailable
 from cyborg.domain.inventory import DeviceReport
 from cyborg.domain.model import DeviceStatus, EventStatus
-from cyborg.domain.states import BINDABLE, HOLDING, ArqState, may_become
+from cyborg.domain.states import AT_WORK, BINDABLE, HOLDING, RELEASING, ArqState, may_become
+from cyborg.domain.work import Prepare, Release, Work
 from cyborg.tests.helpers import (
     HOST,
     RecordingAgents,
@@ -71,8 +72,6 @@ class Seen:
     #: Handle uuid to its owner's uuid and whether it must be released.
     owners: dict[str, tuple[str | None, bool]] = dataclasses.field(default_factory=dict)
     quarantined: set[str] = dataclasses.field(default_factory=set)
-    #: Those of which a device is being released.
-    released: set[str] = dataclasses.field(default_factory=set)
 
 
 class RandomNova(Nova):
@@ -96,7 +95,7 @@ class RandomNova(Nova):
             if status is EventStatus.COMPLETED:
                 assert arq.state is ArqState.BOUND
             else:
-                assert arq.state in (ArqState.BIND_STARTED, ArqState.BIND_FAILED)
+                assert arq.state in (ArqState.BIND_FAILING, ArqState.BIND_FAILED)
                 assert arq.state_reason
         self.told[status] += 1
         self._be_away(0.3)
@@ -152,6 +151,7 @@ class Life:
             self.delete_of_instance: 1,
             self.operate: 1,
             self.answer: 12,
+            self.ask: 4,
             self.scan: 3,
             self.time_passes: 4,
         }
@@ -219,8 +219,25 @@ class Life:
                 )
             ).first()
         if current is not None and current.kind == "release" and error is None:
-            self.cleaned.add(work.handle_uuid)
-        self.attempt(finishing.finish, work.job_uuid, work.generation, error)
+            self.cleaned.update(released_by(work))
+        self.attempt(finishing.finish, HOST, work.job_uuid, work.generation, error)
+
+    def ask(self) -> None:
+        """Ask about any work that was ever sent, as an agent does which has got it late."""
+        if not self.agents.sent:
+            return
+        host, work = self.random.choice(self.agents.sent[-self.random.choice([3, 1000]) :])
+        may = finishing.begin(self.env, host, work.job_uuid, work.generation, 0)
+        self.history.append(f"ask {work} -> {may}")
+        self.done[f"may begin {may}"] += 1
+        assert not finishing.begin(self.env, "elsewhere", work.job_uuid, work.generation, 0)
+        if may:
+            with self.env.database.reader() as connection:
+                owned = {row.uuid: row.arq for row in connection.execute(_OWNERS)}
+                about = connection.scalar(_ABOUT.where(jobs.c.uuid == work.job_uuid))
+            assert about is not None
+            for handle in touched_by(work):
+                assert owned[handle] == about, "it would touch what somebody else has"
 
     def scan(self) -> None:
         counts = {part: self.random.choice([*[HANDLES] * 6, 1, 0]) for part in PARTS}
@@ -279,7 +296,7 @@ class Life:
         for id_, arq in arqs.items():
             self.check_arq(arq, held.get(id_), live.get(id_))
             self.check_event(arq, told.get(id_), live.get(id_))
-        self.check_changes(arqs, handles, {arqs[id_].uuid for id_ in live if is_release(live[id_])})
+        self.check_changes(arqs, handles)
 
     def check_arq(self, arq: Any, handle: Any, job: Any) -> None:
         state = ArqState(arq.state)
@@ -293,15 +310,13 @@ class Life:
             assert handle.rp_uuid == arq.device_rp_uuid
             assert handle.host == arq.hostname
             assert arq.instance_uuid in INSTANCES
-        failed = state is ArqState.BIND_STARTED and arq.state_reason is not None
-        if state in (ArqState.BIND_STARTED, ArqState.DELETING) and not failed:
-            assert job is not None, f"{state}, and nobody works on it"
-        if job is not None and job.kind == "prepare":
-            assert state is ArqState.BIND_STARTED
+        assert (job is not None) is (state in AT_WORK), f"{state}, with the job {job}"
+        if job is not None:
+            assert job.kind == ("release" if state in RELEASING else "prepare")
 
     def check_event(self, arq: Any, event: Any, job: Any) -> None:
         state = ArqState(arq.state)
-        failing = state is ArqState.BIND_STARTED and arq.state_reason is not None and job is None
+        failing = state is ArqState.BIND_FAILING
         if failing:
             assert self.nova is not None
             assert arq.bound_by_service
@@ -320,11 +335,11 @@ class Life:
 
     def check_failure(self, uuid: str, arq: Any) -> None:
         """Nova must not find its ARQ BindFailed as long as it may look at it."""
-        if self.nova is None or not arq.bound_by_service or uuid in self.seen.released:
+        if self.nova is None or not arq.bound_by_service or self.seen.arqs[uuid][0] in RELEASING:
             return
         assert self.nova.servers.get(arq.instance_uuid, True) is not True, "too early"
 
-    def check_changes(self, arqs: dict[int, Any], handles: list[Any], released: set[str]) -> None:
+    def check_changes(self, arqs: dict[int, Any], handles: list[Any]) -> None:
         by_uuid = {arq.uuid: arq for arq in arqs.values()}
         now = Seen(
             arqs={a.uuid: (ArqState(a.state), a.generation) for a in arqs.values()},
@@ -336,7 +351,6 @@ class Life:
                 for h in handles
             },
             quarantined={h.uuid for h in handles if h.condition == "quarantined"},
-            released=released,
         )
         for uuid, (state, generation) in now.arqs.items():
             before, known = self.seen.arqs.get(uuid, (state, generation))
@@ -382,9 +396,16 @@ class Life:
             assert error.http_status in (400, 404, 409, *[503] * away), error
 
 
-def is_release(job: Any) -> bool:
-    return bool(job.kind == "release")
+def released_by(work: Work) -> set[str]:
+    return {step.handle.uuid for step in work.steps if isinstance(step, Release)}
 
+
+def touched_by(work: Work) -> set[str]:
+    return {step.handle.uuid for step in work.steps if isinstance(step, Prepare | Release)}
+
+
+_OWNERS = sa.select(attach_handles.c.uuid, attach_handles.c.accelerator_request_id.label("arq"))
+_ABOUT = sa.select(jobs.c.accelerator_request_id)
 
 _HANDLES = (
     sa.select(attach_handles, deployables.c.rp_uuid, hosts.c.name.label("host"))
@@ -404,6 +425,7 @@ def test_random_lives(env: Environment, agents: RecordingAgents, seed: int) -> N
         raise
     # Of what is rare, too, there was some.
     assert {"create", "bind", "unbind", "delete", "finish", "sweep"} <= set(life.done), life.done
+    assert {"may begin True", "may begin False"} <= set(life.done), life.done
     assert "cyborg.arq.no_free_handle" in life.done
     assert life.done["bind"] > STEPS / 30
     if life.nova is not None:
@@ -431,6 +453,6 @@ def test_a_release_goes_on_though_the_driver_asks_for_none_any_more(
     with env.database.reader() as connection:
         assert list_requests(connection) == []
         assert connection.scalar(sa.select(attach_handles.c.accelerator_request_id))
-    finishing.finish(env, work.job_uuid, work.generation, None)
+    finishing.finish(env, HOST, work.job_uuid, work.generation, None)
     with env.database.reader() as connection:
         assert connection.scalar(sa.select(attach_handles.c.accelerator_request_id)) is None

@@ -128,7 +128,7 @@ class Nova:
         if self.agents.sent:
             _, work = self.random.choice(self.agents.sent[-6:])
             error = self.random.choices([None, "stuck"], [9, 1])[0]
-            finishing.finish(self.env, work.job_uuid, work.generation, error)
+            finishing.finish(self.env, HOST, work.job_uuid, work.generation, error)
 
     def operate(self) -> None:
         with self.env.database.reader() as connection:
@@ -158,7 +158,7 @@ class Nova:
         for _ in range(50):
             self.time_passes()
             for _, work in self.agents.sent[-HANDLES * 4 :]:
-                finishing.finish(self.env, work.job_uuid, work.generation, None)
+                finishing.finish(self.env, HOST, work.job_uuid, work.generation, None)
             while providers.sweep(self.env):
                 pass
             with self.env.database.reader() as connection:

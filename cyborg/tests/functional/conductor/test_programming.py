@@ -28,6 +28,7 @@ from cyborg.domain.errors import (
 )
 from cyborg.domain.inventory import Snapshot
 from cyborg.domain.model import Deployable, JobKind, ProgrammingState
+from cyborg.domain.work import Program, Region
 from cyborg.tests.functional.conductor.harness import (
     OTHER_PROJECT,
     PROJECT,
@@ -74,10 +75,16 @@ def now(env: Environment) -> Deployable:
     return found
 
 
+def begin(env: Environment, uuid: str, generation: int | None = None) -> bool:
+    """Ask as the agent does, under the newest generation."""
+    newest = [row.generation for row in rows(env, jobs) if row.uuid == uuid]
+    return finishing.begin(env, HOST, uuid, generation or max(newest, default=1), 0)
+
+
 def end(env: Environment, error: str | None = None, uuid: str | None = None) -> None:
     """Answer as the agent does, under the newest generation."""
     [job] = [row for row in rows(env, jobs) if row.kind == JobKind.PROGRAM]
-    finishing.finish(env, uuid or job.uuid, job.generation, error)
+    finishing.finish(env, HOST, uuid or job.uuid, job.generation, error)
 
 
 def fail(env: Environment, error: str = "the card is stuck") -> None:
@@ -108,13 +115,14 @@ def test_a_programming_that_works(ready: Environment, agents: RecordingAgents) -
     job = program(ready)
     [(host, work)] = agents.sent
     assert (host, work.kind, work.job_uuid) == (HOST, JobKind.PROGRAM, job)
-    assert (work.image_uuid, work.project_id, work.deployable) == (IMAGE, PROJECT, now(ready).name)
-    assert (work.device, work.driver) == (f"card-{now(ready).name}", "fake_driver")
-    assert work.control_path == {"bus": "0c"}
+    device = f"card-{now(ready).name}"
+    assert (work.device, work.driver) == (device, "fake_driver")
+    region = Region(device, now(ready).name, {"bus": "0c"})
+    assert work.steps == (Program(region, IMAGE, PROJECT),)
     assert (now(ready).programming_state, now(ready).bitstream_id) == (STATE.PROGRAMMING, None)
     require_bindable(ready, False)
 
-    assert programming.begin(ready, job)
+    assert begin(ready, job)
     assert now(ready).content_unknown
     require_bindable(ready, False)
     end(ready)
@@ -126,7 +134,7 @@ def test_a_programming_that_works(ready: Environment, agents: RecordingAgents) -
 
 
 def test_a_failure_before_it_is_touched_leaves_it_as_it_was(ready: Environment) -> None:
-    programming.begin(ready, program(ready))
+    begin(ready, program(ready))
     end(ready)
     program(ready, OTHER_IMAGE)
     fail(ready, "Image could not be found.")
@@ -139,9 +147,9 @@ def test_a_failure_before_it_is_touched_leaves_it_as_it_was(ready: Environment) 
 
 
 def test_a_failure_half_way_keeps_it_from_everybody_until_a_success(ready: Environment) -> None:
-    programming.begin(ready, program(ready))
+    begin(ready, program(ready))
     end(ready)
-    programming.begin(ready, program(ready, OTHER_IMAGE))
+    begin(ready, program(ready, OTHER_IMAGE))
     fail(ready)
     found = now(ready)
     assert (found.programming_state, found.bitstream_id) == (STATE.FAILED, None)
@@ -154,7 +162,7 @@ def test_a_failure_half_way_keeps_it_from_everybody_until_a_success(ready: Envir
     assert now(ready).content_unknown
     require_bindable(ready, False)
 
-    programming.begin(ready, program(ready))
+    begin(ready, program(ready))
     end(ready)
     assert now(ready).bitstream_id == IMAGE
     require_bindable(ready, True)
@@ -171,9 +179,10 @@ def test_a_failed_attempt_is_followed_by_another(
     let_run_out(ready, jobs)
     finishing.sweep(ready)
     [first, second] = [work for _, work in agents.sent]
-    assert (second.job_uuid, second.image_uuid) == (job, IMAGE)
+    assert second.job_uuid == job
+    assert second.steps == first.steps
     assert second.generation > first.generation
-    programming.begin(ready, job)
+    begin(ready, job)
     end(ready)
     assert now(ready).bitstream_id == IMAGE
 
@@ -187,12 +196,13 @@ def test_answers_to_earlier_attempts_have_no_effect(
     assert finishing.sweep(ready) == 1
     stale = agents.sent[0][1].generation
     before = everything(ready)
-    finishing.finish(ready, job, stale, None)
-    finishing.finish(ready, job, stale, "late")
+    finishing.finish(ready, HOST, job, stale, None)
+    finishing.finish(ready, HOST, job, stale, "late")
     assert everything(ready) == before
-    # The agent may have begun it under the older one: it is the same job.
-    assert programming.begin(ready, job)
-    finishing.finish(ready, job, agents.sent[1][1].generation, None)
+    assert not begin(ready, job, stale)
+    assert everything(ready) == before
+    assert begin(ready, job)
+    finishing.finish(ready, HOST, job, agents.sent[1][1].generation, None)
     assert now(ready).bitstream_id == IMAGE
 
 
@@ -206,7 +216,7 @@ def test_a_conductor_that_dies_is_taken_over(
     let_run_out(ready, jobs)
     other = dataclasses.replace(ready, database=other_database)
     assert finishing.sweep(other) == 1
-    programming.begin(other, agents.sent[0][1].job_uuid)
+    begin(other, agents.sent[0][1].job_uuid)
     end(other)
     assert now(ready).bitstream_id == IMAGE
 
@@ -215,7 +225,7 @@ def test_a_conductor_that_dies_is_taken_over(
 def test_the_deadline_ends_it(ready: Environment, touched: bool) -> None:
     job = program(ready)
     if touched:
-        assert programming.begin(ready, job)
+        assert begin(ready, job)
     let_run_out(ready, jobs, "deadline")
     finishing.sweep(ready)
     assert now(ready).programming_state is STATE.FAILED
@@ -223,20 +233,22 @@ def test_the_deadline_ends_it(ready: Environment, touched: bool) -> None:
     assert rows(ready, jobs) == []
     # What the agent does or says afterwards: nothing.
     before = everything(ready)
-    assert not programming.begin(ready, job)
-    finishing.finish(ready, job, 1, None)
+    assert not begin(ready, job)
+    finishing.finish(ready, HOST, job, 1, None)
     assert everything(ready) == before
     require_bindable(ready, not touched)
 
 
-def test_only_a_programming_can_be_begun(env: Environment) -> None:
-    report(env, card(needs_prepare=True, needs_release=True))
+def test_only_what_is_programmed_is_recorded_as_touched(env: Environment) -> None:
+    report(env, card(programmable=True, needs_prepare=True, needs_release=True))
     profile(env)
     [uuid] = make(env)
     bind(env, uuid, instance=new_uuid())
     [job] = rows(env, jobs)
-    assert not programming.begin(env, job.uuid)
-    assert not programming.begin(env, new_uuid())
+    before = everything(env)
+    assert begin(env, job.uuid)
+    assert not begin(env, new_uuid())
+    assert everything(env) == before
 
 
 def refused(
@@ -300,11 +312,11 @@ def test_not_while_a_handle_is_made_ready_or_cleaned(env: Environment) -> None:
     # It is cleaned when the card has been programmed: the agent does one after the other.
     releasing.delete(env, [uuid])
     assert len(rows(env, jobs)) == 2
-    programming.begin(env, job)
+    begin(env, job)
     end(env)
     refused(env, DeployableBusy)
     [release] = rows(env, jobs)
-    finishing.finish(env, release.uuid, release.generation, None)
+    finishing.finish(env, HOST, release.uuid, release.generation, None)
     assert held(env) == 0
     program(env)
 
@@ -345,7 +357,7 @@ def test_programmings_at_once(ready: Environment) -> None:
         ends = at_once([partial(program, ready, image) for image in images])
         assert sorted(ends) == [*["cyborg.deployable.busy"] * 5, "ok"]
         job = next(row for row in rows(ready, jobs))
-        programming.begin(ready, job.uuid)
+        begin(ready, job.uuid)
         end(ready)
         assert now(ready).bitstream_id == images[ends.index("ok")]
 
@@ -361,13 +373,13 @@ def test_a_report_does_not_hide_what_is_being_programmed(ready: Environment) -> 
     for _ in range(ABSENCES_UNTIL_MISSING + 1):
         report(ready)
     assert now(ready).programming_state is STATE.PROGRAMMING
-    programming.begin(ready, job)
+    begin(ready, job)
     fail(ready)
     report(ready)
     assert now(ready).content_unknown
     report(ready, card(4, programmable=True))
     require_bindable(ready, False)
-    programming.begin(ready, program(ready))
+    begin(ready, program(ready))
     end(ready)
     for _ in range(ABSENCES_UNTIL_MISSING + 1):
         report(ready)
@@ -391,7 +403,7 @@ def test_what_the_driver_says_that_it_holds(ready: Environment) -> None:
     report(ready, holding())
     assert now(ready).bitstream_id == OTHER_IMAGE, "who cannot tell changes nothing"
 
-    programming.begin(ready, program(ready))
+    begin(ready, program(ready))
     report(ready, holding(bitstream_id=OTHER_IMAGE))
     assert now(ready).bitstream_id is None, "a scan from before"
     [host] = rows(ready, hosts)
@@ -434,9 +446,9 @@ def test_an_agent_of_the_release_before_reports_no_programming(env: Environment)
 def test_cost(ready: Environment) -> None:
     with counted_statements(ready.database.engine) as statements:
         job = program(ready)
-    assert len(statements) == 6, statements
+    assert len(statements) == 5, statements
     with counted_statements(ready.database.engine) as statements:
-        programming.begin(ready, job)
+        finishing.begin(ready, HOST, job, 1, 0)
     assert len(statements) == 2, statements
     with counted_statements(ready.database.engine) as statements:
         end(ready)
@@ -459,11 +471,11 @@ def test_placement_offers_nothing_of_it_meanwhile(
     assert reserved() == 0
     job = program(cloud)
     assert reserved() == 4, "before the caller is answered"
-    programming.begin(cloud, job)
+    begin(cloud, job)
     fail(cloud)
     providers.sweep(cloud)
     assert reserved() == 4
-    programming.begin(cloud, program(cloud))
+    begin(cloud, program(cloud))
     end(cloud)
     providers.sweep(cloud)
     assert reserved() == 0

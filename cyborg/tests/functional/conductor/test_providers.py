@@ -335,7 +335,7 @@ def test_what_is_cleaned_is_reserved_before_the_delete_is_answered(
     works = [work for _, work in agents.sent]
     assert [work.kind for work in works] == ["release"] * 3
     for left, work in zip((2, 1, 0), works, strict=True):
-        finishing.finish(dirty.env, work.job_uuid, work.generation, None)
+        finishing.finish(dirty.env, HOST, work.job_uuid, work.generation, None)
         dirty.sweep()
         assert dirty.shown() == (4, left)
 
@@ -380,7 +380,7 @@ def test_a_quarantined_handle_stays_reserved(dirty: Cloud, agents: RecordingAgen
     dirty.placement.deallocate(instance)
     for _ in range(dirty.env.conf.conductor.release_attempts):
         _, work = agents.sent[-1]
-        finishing.finish(dirty.env, work.job_uuid, work.generation, "stuck")
+        finishing.finish(dirty.env, HOST, work.job_uuid, work.generation, "stuck")
         dirty.let_time_pass()
         finishing.sweep(dirty.env)
     dirty.sweep()
@@ -397,7 +397,7 @@ def test_a_failed_bind_is_reserved_until_it_is_cleaned(
     instance = cloud.bind(*cloud.arqs())
     for _ in range(cloud.env.conf.conductor.prepare_attempts):
         _, work = agents.sent[-1]
-        finishing.finish(cloud.env, work.job_uuid, work.generation, "stuck")
+        finishing.finish(cloud.env, HOST, work.job_uuid, work.generation, "stuck")
         cloud.let_time_pass()
         finishing.sweep(cloud.env)
     cloud.sweep()
@@ -405,7 +405,7 @@ def test_a_failed_bind_is_reserved_until_it_is_cleaned(
     releasing.delete_of_instance(cloud.env, instance)
     assert cloud.shown() == (4, 1)
     _, work = agents.sent[-1]
-    finishing.finish(cloud.env, work.job_uuid, work.generation, None)
+    finishing.finish(cloud.env, HOST, work.job_uuid, work.generation, None)
     cloud.sweep()
     assert cloud.shown() == (4, 0)
 
@@ -564,11 +564,11 @@ def test_what_another_conductor_wrote_meanwhile_is_not_overwritten(
     first, second = (work for _, work in agents.sent[:2])
 
     def another() -> None:
-        finishing.finish(dirty.env, second.job_uuid, second.generation, None)
+        finishing.finish(dirty.env, HOST, second.job_uuid, second.generation, None)
         dirty.let_time_pass()
         dirty.sweep()
 
-    finishing.finish(dirty.env, first.job_uuid, first.generation, None)
+    finishing.finish(dirty.env, HOST, first.job_uuid, first.generation, None)
     slow = interrupted(dirty, another, before=before)
     slow.sweep()
     assert dirty.shown() == (4, 1)
@@ -600,11 +600,11 @@ def test_what_is_marked_again_while_it_is_done_is_done_again(cloud: Cloud) -> No
     def another() -> None:
         with pytest.MonkeyPatch.context() as patch:
             # Its own publishing comes too late, as if that conductor had died.
-            patch.setattr(providers, "publish_now", lambda *_: None)
+            patch.setattr(providers.Publish, "do", lambda *_: None)
             cloud.bind(uuids[1], by_service=False)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(providers, "publish_now", lambda *_: None)
+        patch.setattr(providers.Publish, "do", lambda *_: None)
         cloud.bind(uuids[0], by_service=False)
     cloud.let_time_pass()
     interrupted(cloud, another).sweep()
@@ -635,7 +635,7 @@ def test_many_at_once_end_in_the_truth(dirty: Cloud, agents: RecordingAgents) ->
         thread.join()
     assert dirty.shown() == (4, 4)
     for _, work in list(agents.sent)[:3]:
-        finishing.finish(dirty.env, work.job_uuid, work.generation, None)
+        finishing.finish(dirty.env, HOST, work.job_uuid, work.generation, None)
     stop.set()
     for thread in sweepers:
         thread.join()

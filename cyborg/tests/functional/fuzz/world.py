@@ -242,7 +242,7 @@ def _answer(env: Environment, arq: str, error: str | None) -> None:
     )
     with env.database.reader() as connection:
         job = connection.execute(query.where(accelerator_requests.c.uuid == arq)).one()
-    finishing.finish(env, job.uuid, job.generation, error)
+    finishing.finish(env, HOST, job.uuid, job.generation, error)
 
 
 def _bind_failed(env: Environment, arq: str, project: str) -> None:

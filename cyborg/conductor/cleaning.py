@@ -1,0 +1,128 @@
+"""Releases: a handle is taken back from an instance and cleaned, before anybody else gets it.
+
+A release has no deadline: it goes on until it has worked or has failed too often. Its end lets
+a deleted ARQ go and an unbound one be Unbound; its failure quarantines the handle of the one,
+and leaves it with the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from oslo_log import log
+
+from cyborg.conductor import jobs, providers
+from cyborg.conductor.jobs import Assignment, Dispatch, Kind
+from cyborg.conductor.unit import Unit
+from cyborg.db import attach_handles
+from cyborg.db import jobs as rows
+from cyborg.db.attach_handles import TakenHandle
+from cyborg.db.request_changes import (
+    LockedRequest,
+    delete_requests,
+    fail_requests,
+    fail_unbind_unseen,
+    unbind_requests,
+)
+from cyborg.domain.model import Job, JobKind, ProviderJobKind, Subject
+from cyborg.domain.states import UNBIND_FAILS_AS, ArqState
+from cyborg.domain.work import Prepare, Release
+
+LOG = log.getLogger(__name__)
+
+
+def write(unit: Unit, arqs: Collection[LockedRequest], taken: Sequence[TakenHandle]) -> None:
+    """Write a job for each handle that these ARQs own."""
+    by_id = {arq.id: arq for arq in arqs}
+    jobs.write(
+        unit,
+        RELEASE,
+        [_assignment(by_id[handle.accelerator_request_id], handle) for handle in taken],
+    )
+
+
+def turn(unit: Unit, arqs: Collection[LockedRequest]) -> frozenset[int]:
+    """Turn the preparations of these ARQs' handles into releases; return the ids of those ARQs."""
+    if not arqs:
+        return frozenset()
+    prepared = rows.lock_jobs_of(unit.connection, [arq.id for arq in arqs])
+    released = [
+        replace(job, work=replace(job.work, kind=RELEASE.name, steps=(Release(step.handle),)))
+        for job in prepared
+        for step in job.work.steps
+        if isinstance(step, Prepare)
+    ]
+    if released:
+        lease = unit.env.conf.conductor.job_lease
+        for job in rows.turn_jobs(unit.connection, released, unit.now, lease=lease):
+            unit.after(Dispatch(job))
+    return frozenset(id_ for job in released for id_ in job.subject.requests)
+
+
+def _assignment(arq: LockedRequest, taken: TakenHandle) -> Assignment:
+    return Assignment(
+        host=taken.host,
+        driver=taken.driver,
+        device=taken.handle.device,
+        subject=Subject(
+            f"arq/{arq.uuid}",
+            (arq.id,),
+            (taken.id,),
+            providers=(arq.device_rp_uuid,) if arq.device_rp_uuid else (),
+        ),
+        steps=(Release(taken.handle),),
+    )
+
+
+def _succeeded(unit: Unit, job: Job, arqs: Sequence[LockedRequest]) -> None:
+    for arq, handle_id in zip(arqs, job.subject.handles, strict=True):
+        attach_handles.free_released(unit.connection, handle_id, arq.id, unit.now)
+        if arq.state is ArqState.DELETING:
+            delete_requests(unit.connection, [arq.id])
+        else:
+            unbind_requests(unit.connection, [arq], unit.now)
+        LOG.info("job done job=%s kind=%s arq=%s host=%s", job.uuid, job.kind, arq.uuid, job.host)
+    _mark(unit, job)
+
+
+def _failed(unit: Unit, job: Job, arqs: Sequence[LockedRequest], reason: str) -> None:
+    for arq, handle_id in zip(arqs, job.subject.handles, strict=True):
+        if arq.state is ArqState.DELETING:
+            attach_handles.quarantine(unit.connection, handle_id, arq.id, reason, unit.now)
+            delete_requests(unit.connection, [arq.id])
+            LOG.error(
+                "handle quarantined handle=%s host=%s arq=%s: %s",
+                ",".join(step.handle.uuid for step in job.work.steps if isinstance(step, Release)),
+                job.host,
+                arq.uuid,
+                reason,
+            )
+        else:
+            _unbind_failed(unit, arq, reason)
+            LOG.error("unbind failed arq=%s host=%s: %s", arq.uuid, job.host, reason)
+    _mark(unit, job)
+
+
+def _unbind_failed(unit: Unit, arq: LockedRequest, reason: str) -> None:
+    """The ARQ keeps its instance and its handle; what had failed before reads as it did."""
+    target = UNBIND_FAILS_AS[arq.state]
+    if arq.state.shows is target:
+        fail_unbind_unseen(unit.connection, [arq], target)
+    else:
+        fail_requests(unit.connection, [arq], target, reason, unit.now)
+
+
+def _mark(unit: Unit, job: Job) -> None:
+    """Let Placement hear of it: the handle is free, or kept from everybody."""
+    marked = dict.fromkeys(job.subject.providers, job.host)
+    providers.mark(unit, marked, ProviderJobKind.INVENTORY)
+
+
+RELEASE = Kind(
+    name=JobKind.RELEASE,
+    attempts=lambda conf: int(conf.conductor.release_attempts),
+    deadline=lambda conf: None,
+    succeeded=_succeeded,
+    failed=_failed,
+)

@@ -1,0 +1,84 @@
+"""One unit of work: a transaction, the time at which it happens, and what follows its commit.
+
+A use case calls :func:`run` with what it does inside. Everything that it does there may be
+rolled back and done once more, so it changes nothing outside of the database: it notes with
+:meth:`Unit.after` what is to follow, and that is done once, after the commit.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import sqlalchemy as sa
+from oslo_log import log
+
+from cyborg.conductor.environment import Environment
+from cyborg.domain.errors import ServiceUnavailable
+
+LOG = log.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Order(enum.IntEnum):
+    """When a follow-up is done among others."""
+
+    #: The caller must not be answered before: Nova frees its allocation right after.
+    PLACEMENT = 1
+    AGENT = 2
+    NOVA = 3
+
+
+class FollowUp(Protocol):
+    """Something that follows a commit. It has a row too: what is lost is done later."""
+
+    @property
+    def order(self) -> Order:
+        """When it is done among others."""
+
+    def do(self, env: Environment) -> None:
+        """Do it. ``ServiceUnavailable`` is logged, and the row sees to it later."""
+
+
+class Unit:
+    """What one try of a use case works with, inside its transaction."""
+
+    def __init__(self, env: Environment, connection: sa.Connection) -> None:
+        self.env = env
+        self.connection = connection
+        #: The conductor's clock, read once: all that is written has one time.
+        self.now: datetime.datetime = env.clock()
+        self._follow_ups: list[FollowUp] = []
+
+    def after(self, follow_up: FollowUp) -> None:
+        """Let something follow the commit; the same once more is done once."""
+        if follow_up not in self._follow_ups:
+            self._follow_ups.append(follow_up)
+
+    def follow_up(self) -> None:
+        """Do what was noted. The change is made: nothing here makes it look as if it were not."""
+        for follow_up in sorted(self._follow_ups, key=lambda each: each.order):
+            try:
+                follow_up.do(self.env)
+            except ServiceUnavailable as error:
+                LOG.warning("left to be done later %s: %s", type(follow_up).__name__, error)
+
+
+def run(env: Environment, work: Callable[[Unit], T]) -> T:
+    """Run a use case in one transaction, and do what follows its commit.
+
+    :param work: may run several times, after a deadlock or a lost race.
+    :raises ServiceUnavailable: if the database cannot be reached, or stayed contended.
+    """
+    units: list[Unit] = []
+
+    def attempt(connection: sa.Connection) -> T:
+        units.append(Unit(env, connection))
+        return work(units[-1])
+
+    result = env.database.run(attempt)
+    units[-1].follow_up()
+    return result

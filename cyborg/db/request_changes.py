@@ -1,0 +1,283 @@
+"""ARQs under their row locks: who holds them, and every change of their state.
+
+Changes are conditional on state and generation; a row that somebody else changed first
+shows as a row count that is too small, and as ``Contention``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_db import exception as db_exception
+
+from cyborg.db.database import Contention
+from cyborg.db.statements import case_by, next_generation
+from cyborg.db.tables import accelerator_requests, instance_owners
+from cyborg.domain.states import UNBINDING_FROM, ArqState, Suspicion, showing, sources_of
+
+_arqs = accelerator_requests
+
+
+@dataclass(frozen=True, slots=True)
+class LockedRequest:
+    """What deciding about an ARQ needs, read under its row lock."""
+
+    id: int
+    uuid: str
+    state: ArqState
+    group: Mapping[str, str]
+    project_id: str | None
+    hostname: str | None
+    device_rp_uuid: str | None
+    instance_uuid: str | None
+    bound_by_service: bool
+    #: Why a bind or a release has failed.
+    state_reason: str | None
+    suspicion: Suspicion
+    generation: int
+    #: Whose the instance is that a bind names, where that is known already.
+    instance_owner: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BoundTo:
+    """What ARQs are bound to, all of them to one instance on one host."""
+
+    hostname: str
+    instance_uuid: str
+    #: Id of the ARQ to its resource provider.
+    providers: Mapping[int, str]
+    #: Whose they are from then on.
+    project_id: str | None
+    by_service: bool
+
+
+def lock_requests(
+    connection: sa.Connection,
+    *,
+    uuids: Collection[str] | None = None,
+    instance_uuid: str | None = None,
+    owner_of: str | None = None,
+    hold: bool = True,
+) -> list[LockedRequest]:
+    """Read ARQs and hold their rows until the end of the transaction, in the order of ids.
+
+    With ``owner_of``, an instance, the same statement tells whose that instance is.
+
+    :param hold: False only looks: what follows from it must be looked at once more.
+    """
+    owner = (
+        sa.select(instance_owners.c.project_id)
+        .where(instance_owners.c.instance_uuid == owner_of)
+        .scalar_subquery()
+    )
+    query = (
+        sa.select(_arqs, owner.label("instance_owner"))
+        .where(_arqs.c.state != ArqState.DELETING)
+        .order_by(_arqs.c.id)
+    )
+    if hold:
+        query = query.with_for_update(of=_arqs)
+    if uuids is not None:
+        query = query.where(_arqs.c.uuid.in_(uuids))
+    if instance_uuid is not None:
+        query = query.where(_arqs.c.instance_uuid == instance_uuid)
+    return [_locked(row) for row in connection.execute(query)]
+
+
+def lock_requests_by_id(connection: sa.Connection, ids: Collection[int]) -> list[LockedRequest]:
+    """Read and hold ARQs by their ids, in that order, also those that are being deleted."""
+    query = (
+        sa.select(_arqs, sa.null().label("instance_owner"))
+        .where(_arqs.c.id.in_(ids))
+        .order_by(_arqs.c.id)
+        .with_for_update()
+    )
+    return [_locked(row) for row in connection.execute(query)]
+
+
+def bind_requests(
+    connection: sa.Connection,
+    arqs: Collection[LockedRequest],
+    target: ArqState,
+    to: BoundTo,
+    now: datetime.datetime,
+) -> None:
+    """Let ARQs be bound, or let their bind begin.
+
+    :param target: ``BOUND`` or ``BIND_STARTED``.
+    :raises Contention: if one changed since it was read, or may not go there.
+    """
+    _change_state(
+        connection,
+        arqs,
+        target,
+        now,
+        hostname=to.hostname,
+        instance_uuid=to.instance_uuid,
+        device_rp_uuid=case_by(_arqs.c.id, to.providers),
+        project_id=to.project_id,
+        bound_by_service=to.by_service,
+        bound_at=now if target is ArqState.BOUND else None,
+        state_reason=None,
+        suspicion=Suspicion.NONE,
+        leftover_since=None,
+    )
+
+
+def finish_binds(
+    connection: sa.Connection, arqs: Collection[LockedRequest], now: datetime.datetime
+) -> None:
+    """Let ARQs be bound whose handles are ready.
+
+    :raises Contention: if one changed since it was read, or may not go there.
+    """
+    _change_state(connection, arqs, ArqState.BOUND, now, bound_at=now)
+
+
+def fail_requests(
+    connection: sa.Connection,
+    arqs: Collection[LockedRequest],
+    target: ArqState,
+    reason: str | None,
+    now: datetime.datetime,
+) -> None:
+    """Let a bind or an unbind of ARQs have failed, in plain words.
+
+    :param target: ``BIND_FAILING``, ``BIND_FAILED`` or ``UNBIND_FAILED``.
+    :raises Contention: if one changed since it was read, or may not go there.
+    """
+    _change_state(connection, arqs, target, now, state_reason=reason)
+
+
+def begin_unbind(connection: sa.Connection, arqs: Collection[LockedRequest]) -> None:
+    """Let ARQs be unbound once their handles are released. What users see stays as it is.
+
+    :raises Contention: if one changed since it was read, or cannot be unbound.
+    """
+    target = sa.case(
+        *((_arqs.c.state == source, target) for source, target in UNBINDING_FROM.items())
+    )
+    _update(connection, arqs, UNBINDING_FROM, state=target)
+
+
+def fail_unbind_unseen(
+    connection: sa.Connection, arqs: Collection[LockedRequest], target: ArqState
+) -> None:
+    """Let an unbind have failed of ARQs that read as failed all the while: users see no change.
+
+    :raises Contention: if one changed since it was read, or may not go there.
+    """
+    _update(connection, arqs, sources_of(target) & showing(target), state=target)
+
+
+def unbind_requests(
+    connection: sa.Connection, arqs: Collection[LockedRequest], now: datetime.datetime
+) -> None:
+    """Let ARQs be unbound: they forget what they were bound to.
+
+    :raises Contention: if one changed since it was read, or may not go there.
+    """
+    _change_state(
+        connection,
+        arqs,
+        ArqState.UNBOUND,
+        now,
+        hostname=None,
+        device_rp_uuid=None,
+        instance_uuid=None,
+        bound_by_service=False,
+        bound_at=None,
+        state_reason=None,
+        suspicion=Suspicion.NONE,
+        leftover_since=None,
+    )
+
+
+def begin_delete(
+    connection: sa.Connection, arqs: Collection[LockedRequest], now: datetime.datetime
+) -> None:
+    """Let ARQs be deleted once their handles are released.
+
+    :raises Contention: if one changed since it was read, or may not go there.
+    """
+    _change_state(connection, arqs, ArqState.DELETING, now)
+
+
+def delete_requests(connection: sa.Connection, ids: Collection[int]) -> None:
+    """Delete ARQs that own nothing; the database refuses any other."""
+    connection.execute(_arqs.delete().where(_arqs.c.id.in_(ids)))
+
+
+def remember_owner(
+    connection: sa.Connection, instance_uuid: str, project_id: str, now: datetime.datetime
+) -> None:
+    """Remember whose an instance is.
+
+    :raises Contention: somebody else has just done so.
+    """
+    try:
+        connection.execute(
+            instance_owners.insert().values(
+                instance_uuid=instance_uuid, project_id=project_id, created_at=now
+            )
+        )
+    except db_exception.DBDuplicateEntry as error:
+        raise Contention from error
+
+
+def _change_state(
+    connection: sa.Connection,
+    arqs: Collection[LockedRequest],
+    target: ArqState,
+    now: datetime.datetime,
+    **values: Any,
+) -> None:
+    _update(connection, arqs, sources_of(target), state=target, updated_at=now, **values)
+
+
+def _update(
+    connection: sa.Connection,
+    arqs: Collection[LockedRequest],
+    sources: Collection[ArqState],
+    **values: Any,
+) -> None:
+    """Change ARQs that are as they were read, and in one of these states. One statement."""
+    result = connection.execute(
+        _arqs.update()
+        .where(
+            sa.or_(
+                *(
+                    sa.and_(_arqs.c.id == arq.id, _arqs.c.generation == arq.generation)
+                    for arq in arqs
+                )
+            ),
+            _arqs.c.state.in_(sources),
+        )
+        .values(**next_generation(_arqs), **values)
+    )
+    if result.rowcount != len(arqs):
+        raise Contention
+
+
+def _locked(row: sa.Row[Any]) -> LockedRequest:
+    return LockedRequest(
+        id=row.id,
+        uuid=row.uuid,
+        state=ArqState(row.state),
+        group=json.loads(row.group_json),
+        project_id=row.project_id,
+        hostname=row.hostname,
+        device_rp_uuid=row.device_rp_uuid,
+        instance_uuid=row.instance_uuid,
+        bound_by_service=row.bound_by_service,
+        state_reason=row.state_reason,
+        suspicion=Suspicion(row.suspicion),
+        generation=row.generation,
+        instance_owner=row.instance_owner,
+    )
