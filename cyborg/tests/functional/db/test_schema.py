@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import unittest
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -20,15 +19,6 @@ from cyborg.db.tables import accelerator_requests, metadata, outbox
 from cyborg.db.types import UtcDateTime
 from cyborg.domain.errors import ServiceUnavailable
 from cyborg.domain.model import ProgrammingState
-from cyborg.tests.helpers import make_conf
-
-
-@pytest.fixture(params=["sqlite", "mariadb", "postgresql"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
-    """A database without any table."""
-    if request.param == "sqlite":
-        return Database(make_conf(f"sqlite:///{tmp_path}/empty.sqlite"))
-    return Database(make_conf(request.getfixturevalue(f"{request.param}_url")))
 
 
 def test_the_migrations_make_the_tables_that_the_code_uses(empty: Database) -> None:
@@ -48,13 +38,11 @@ def test_the_migrations_make_the_tables_that_the_code_uses(empty: Database) -> N
     Sync("test_models_sync").run(result)
     assert result.testsRun == 1
     assert result.failures + result.errors == []
-    empty.dispose()
 
 
 def test_a_database_without_our_schema_is_unavailable(empty: Database) -> None:
     with pytest.raises(ServiceUnavailable), empty.reader() as connection:
         list_devices(connection)
-    empty.dispose()
 
 
 def test_upgrade_version_and_stamp(empty: Database) -> None:
@@ -74,7 +62,6 @@ def test_upgrade_version_and_stamp(empty: Database) -> None:
     schema.stamp(empty.engine, schema.head())
     with empty.engine.connect() as connection:
         assert schema.version(connection) == schema.head()
-    empty.dispose()
 
 
 def test_every_time_is_stored_with_microseconds(database: Database) -> None:
@@ -134,7 +121,6 @@ def test_what_an_older_release_wrote_stays(empty: Database) -> None:
         assert [row.batch for row in found] == [arq["uuid"] for arq in arqs]
         assert claim_due(connection, lease=1, limit=10) == []
         assert len(connection.execute(sa.select(accelerator_requests)).all()) == 2
-    empty.dispose()
 
 
 def test_deployables_of_an_older_release_are_as_they_were(empty: Database) -> None:
@@ -180,4 +166,3 @@ def test_deployables_of_an_older_release_are_as_they_were(empty: Database) -> No
     assert (found.programmable, found.content_unknown) == (False, False)
     assert found.programming_state is ProgrammingState.NONE
     assert offered.settled
-    empty.dispose()
