@@ -22,7 +22,7 @@ from oslo_log import log
 from cyborg.agent.bitstream_cache import BitstreamCache
 from cyborg.clients.glance import Glance, Image
 from cyborg.domain.errors import CyborgError, ServiceUnavailable
-from cyborg.drivers.base import Bitstream
+from cyborg.drivers.contract import Bitstream
 
 LOG = log.getLogger(__name__)
 

@@ -35,7 +35,7 @@ from cyborg.agent.steps import BitstreamSource, CannotPerform, performers_of
 from cyborg.agent.task import Task
 from cyborg.agent.threads import Threads
 from cyborg.domain.work import Work
-from cyborg.drivers.base import Driver
+from cyborg.drivers.contract import Driver
 
 LOG = log.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from oslo_log import log
 
 from cyborg.domain.errors import ReportRefused
 from cyborg.domain.inventory import DeviceReport, Snapshot, canonical, snapshot_from_wire
-from cyborg.drivers.base import Discovery, Driver, DriverError
+from cyborg.drivers.contract import Discovery, Driver, DriverError
 
 LOG = log.getLogger(__name__)
 

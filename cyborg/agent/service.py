@@ -22,7 +22,7 @@ from cyborg.agent.scan import Scanner
 from cyborg.clients.glance import load_glance
 from cyborg.domain.clock import utcnow
 from cyborg.domain.inventory import Snapshot
-from cyborg.drivers.base import Driver, DriverEnvironment
+from cyborg.drivers.contract import Driver, DriverEnvironment
 from cyborg.drivers.fake import FakeDriver
 from cyborg.drivers.loader import load_drivers
 from cyborg.rpc.conductor import ConductorClient

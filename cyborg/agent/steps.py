@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from cyborg.domain.errors import CyborgError
 from cyborg.domain.work import Prepare, Program, Release, Step, Work
-from cyborg.drivers.base import Bitstream, Driver, Programmable
+from cyborg.drivers.contract import Bitstream, Driver, Programmable
 
 S = TypeVar("S", bound=Step)
 

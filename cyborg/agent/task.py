@@ -12,7 +12,7 @@ from oslo_log import log
 from cyborg.agent.steps import Performer
 from cyborg.domain.errors import CyborgError
 from cyborg.domain.work import Work
-from cyborg.drivers.base import DriverError
+from cyborg.drivers.contract import DriverError
 
 LOG = log.getLogger(__name__)
 

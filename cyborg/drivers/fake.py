@@ -18,7 +18,7 @@ from oslo_config import cfg
 
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport
 from cyborg.domain.model import JobKind
-from cyborg.drivers.base import (
+from cyborg.drivers.contract import (
     Bitstream,
     Discovery,
     Driver,

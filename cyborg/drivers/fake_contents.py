@@ -8,7 +8,7 @@ import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cyborg.drivers.base import DriverError
+from cyborg.drivers.contract import DriverError
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from oslo_log import log
 from stevedore import exception, extension, named
 
 from cyborg.domain.errors import ConfigurationError
-from cyborg.drivers.base import Driver, DriverEnvironment
+from cyborg.drivers.contract import Driver, DriverEnvironment
 
 LOG = log.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport, Snapshot
 from cyborg.domain.model import JobKind
 from cyborg.domain.work import Prepare, Program, Release, Step, Work
-from cyborg.drivers.base import Bitstream, Discovery, Driver, DriverError, Handle, Region
+from cyborg.drivers.contract import Bitstream, Discovery, Driver, DriverError, Handle, Region
 from cyborg.tests.unit.drivers.helpers import make_conf, make_environment
 
 #: Seconds after which a test that waits for a thread has failed.

@@ -15,7 +15,7 @@ from cyborg.agent.journal import Journal
 from cyborg.domain.clock import utcnow
 from cyborg.domain.errors import RemoteError, ServiceUnavailable
 from cyborg.domain.work import Prepare, Program, Release, Step, Work
-from cyborg.drivers.base import Bitstream, Handle, Region
+from cyborg.drivers.contract import Bitstream, Handle, Region
 from cyborg.tests.unit.agent.helpers import (
     HOST,
     IMAGE,

@@ -14,7 +14,7 @@ from cyborg.agent.journal import Journal, Phase
 from cyborg.domain.clock import utcnow
 from cyborg.domain.errors import RemoteError, ServiceUnavailable
 from cyborg.domain.model import JobKind
-from cyborg.drivers.base import DriverError
+from cyborg.drivers.contract import DriverError
 from cyborg.tests.unit.agent.helpers import (
     HOST,
     PATIENCE,

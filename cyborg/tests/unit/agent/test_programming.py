@@ -12,7 +12,7 @@ from cyborg.agent.bitstreams import BitstreamError
 from cyborg.agent.journal import Phase
 from cyborg.domain.errors import ServiceUnavailable
 from cyborg.domain.work import Program
-from cyborg.drivers.base import DriverError
+from cyborg.drivers.contract import DriverError
 from cyborg.tests.unit.agent.helpers import (
     IMAGE,
     PATIENCE,

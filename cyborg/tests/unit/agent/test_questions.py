@@ -13,7 +13,7 @@ from cyborg.agent.journal import Phase
 from cyborg.domain.errors import CyborgError, RemoteError, ServiceUnavailable
 from cyborg.domain.model import JobKind
 from cyborg.domain.work import Work
-from cyborg.drivers.base import DriverError
+from cyborg.drivers.contract import DriverError
 from cyborg.tests.unit.agent.helpers import (
     PATIENCE,
     job_uuid,

@@ -8,7 +8,7 @@ import pytest
 from cyborg.agent.scan import MOST_DEVICES, Scanner
 from cyborg.domain.errors import ReportRefused
 from cyborg.domain.inventory import DeviceReport, Snapshot, snapshot_from_wire
-from cyborg.drivers.base import Discovery, DriverError, Problem
+from cyborg.drivers.contract import Discovery, DriverError, Problem
 from cyborg.tests.unit.agent.helpers import PATIENCE, OtherDriver, ScriptedDriver, make_device
 from cyborg.tests.unit.drivers.helpers import shuffled
 

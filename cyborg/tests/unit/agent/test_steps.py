@@ -16,7 +16,7 @@ from cyborg.agent.journal import Phase
 from cyborg.agent.steps import PERFORMERS, Performer
 from cyborg.domain.plain import to_plain
 from cyborg.domain.work import STEPS, Prepare, Program, Release, Step
-from cyborg.drivers.base import DriverError, Handle
+from cyborg.drivers.contract import DriverError, Handle
 from cyborg.tests.unit.agent.helpers import (
     IMAGE,
     PATIENCE,

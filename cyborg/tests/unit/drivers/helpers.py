@@ -13,7 +13,7 @@ from oslo_config import cfg
 
 import cyborg
 from cyborg.conf import agent, default, fake_driver, glance
-from cyborg.drivers.base import DriverEnvironment, Handle
+from cyborg.drivers.contract import DriverEnvironment, Handle
 from cyborg.drivers.loader import NAMESPACE
 
 T = TypeVar("T")

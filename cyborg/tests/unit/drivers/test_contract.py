@@ -11,7 +11,7 @@ import pytest
 
 from cyborg.agent.scan import Scanner
 from cyborg.domain.inventory import Snapshot, snapshot_from_wire
-from cyborg.drivers.base import (
+from cyborg.drivers.contract import (
     Bitstream,
     Discovery,
     Driver,

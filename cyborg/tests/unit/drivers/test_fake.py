@@ -5,7 +5,7 @@ import pytest
 from oslo_config import cfg
 
 from cyborg.domain.inventory import DeviceReport
-from cyborg.drivers.base import Bitstream, DriverError, Region
+from cyborg.drivers.contract import Bitstream, DriverError, Region
 from cyborg.drivers.fake import FakeDriver
 from cyborg.tests.unit.drivers.helpers import HOST, make_conf, make_environment, make_handle
 

@@ -4,7 +4,7 @@ import pytest
 from stevedore.extension import ExtensionManager
 
 from cyborg.domain.errors import ConfigurationError
-from cyborg.drivers.base import Driver, DriverEnvironment
+from cyborg.drivers.contract import Driver, DriverEnvironment
 from cyborg.drivers.fake import FakeDriver
 from cyborg.drivers.loader import NAMESPACE, load_drivers
 from cyborg.tests.unit.drivers.helpers import make_conf, make_environment, our_entry_points
