@@ -23,7 +23,7 @@ from cyborg.clients.glance import load_glance
 from cyborg.domain.clock import utcnow
 from cyborg.domain.inventory import Snapshot
 from cyborg.drivers.contract import Driver, DriverEnvironment
-from cyborg.drivers.fake import FakeDriver
+from cyborg.drivers.fake.driver import FakeDriver
 from cyborg.drivers.loader import load_drivers
 from cyborg.rpc.conductor import ConductorClient
 from cyborg.rpc.transport import AGENT_TOPIC, PING_TIMEOUT, get_server

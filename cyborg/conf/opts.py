@@ -13,13 +13,13 @@ from cyborg.conf import (
     api,
     conductor,
     default,
-    fake_driver,
     glance,
     keystoneauth,
     nova,
     placement,
     ssl,
 )
+from cyborg.drivers.fake import options as fake_driver
 
 _MODULES = (default, api, ssl, conductor, placement, nova, glance, agent, fake_driver)
 

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 from oslo_config import cfg
 
 import cyborg
-from cyborg.conf import agent, default, fake_driver, glance
+from cyborg.conf import agent, default, glance
 from cyborg.drivers.contract import DriverEnvironment, Handle
+from cyborg.drivers.fake import options as fake_driver
 from cyborg.drivers.loader import NAMESPACE
 
 T = TypeVar("T")

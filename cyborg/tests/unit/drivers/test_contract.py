@@ -19,7 +19,7 @@ from cyborg.drivers.contract import (
     Programmable,
     Region,
 )
-from cyborg.drivers.fake import FakeDriver
+from cyborg.drivers.fake.driver import FakeDriver
 from cyborg.tests.unit.drivers.helpers import (
     HOST,
     make_conf,

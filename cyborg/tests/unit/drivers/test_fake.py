@@ -6,7 +6,7 @@ from oslo_config import cfg
 
 from cyborg.domain.inventory import DeviceReport
 from cyborg.drivers.contract import Bitstream, DriverError, Region
-from cyborg.drivers.fake import FakeDriver
+from cyborg.drivers.fake.driver import FakeDriver
 from cyborg.tests.unit.drivers.helpers import HOST, make_conf, make_environment, make_handle
 
 IMAGE, OTHER_IMAGE = str(UUID(int=1)), str(UUID(int=2))

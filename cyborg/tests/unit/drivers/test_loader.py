@@ -5,7 +5,7 @@ from stevedore.extension import ExtensionManager
 
 from cyborg.domain.errors import ConfigurationError
 from cyborg.drivers.contract import Driver, DriverEnvironment
-from cyborg.drivers.fake import FakeDriver
+from cyborg.drivers.fake.driver import FakeDriver
 from cyborg.drivers.loader import NAMESPACE, load_drivers
 from cyborg.tests.unit.drivers.helpers import make_conf, make_environment, our_entry_points
 

@@ -27,7 +27,7 @@ from cyborg.drivers.contract import (
     Handle,
     Region,
 )
-from cyborg.drivers.fake_contents import FakeContent, FakeContents
+from cyborg.drivers.fake.contents import FakeContent, FakeContents
 
 _FIRST_BUS = 0x0C
 _BUSES = 256

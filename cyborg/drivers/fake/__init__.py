@@ -1,0 +1,1 @@
+"""The fake driver: devices that do not exist, and what they hold."""
