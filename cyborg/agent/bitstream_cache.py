@@ -14,8 +14,8 @@ from typing import BinaryIO
 
 from oslo_log import log
 
-from cyborg.agent.files import sync_directory
 from cyborg.domain.clock import Clock
+from cyborg.files import sync_directory
 
 LOG = log.getLogger(__name__)
 

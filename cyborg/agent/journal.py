@@ -20,11 +20,11 @@ from pathlib import Path
 import cattrs
 from oslo_log import log
 
-from cyborg.agent.files import sync_directory, write_durably
 from cyborg.domain.clock import Clock
 from cyborg.domain.errors import CyborgError
 from cyborg.domain.plain import from_plain, to_plain
 from cyborg.domain.work import Work
+from cyborg.files import sync_directory, write_durably
 
 LOG = log.getLogger(__name__)
 
