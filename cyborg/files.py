@@ -21,6 +21,21 @@ def write_durably(path: Path, content: bytes) -> None:
         raise
 
 
+def replace_durably(path: Path, content: bytes) -> None:
+    """Write a file, or write it anew, in a directory that is made if it is not there.
+
+    When this returns the content is on the disk. Whoever reads meanwhile finds the old
+    content or the new one.
+
+    :raises OSError: it is not written, and the old content stays.
+    """
+    temporary = path.with_suffix(".new")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_durably(temporary, content)
+    os.replace(temporary, path)
+    sync_directory(path.parent)
+
+
 def sync_directory(directory: Path) -> None:
     """Make a rename durable: it is the directory's content, not the file's."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

@@ -24,6 +24,7 @@ from cyborg.domain.clock import utcnow
 from cyborg.domain.inventory import Snapshot
 from cyborg.drivers.contract import Driver, DriverEnvironment
 from cyborg.drivers.fake.driver import FakeDriver
+from cyborg.drivers.host import Host
 from cyborg.drivers.loader import load_drivers
 from cyborg.rpc.conductor import ConductorClient
 from cyborg.rpc.transport import AGENT_TOPIC, PING_TIMEOUT, get_server
@@ -60,10 +61,10 @@ class AgentService:
             cannot be used.
         """
         host = provider_name(self._conf)
-        drivers = load_drivers(DriverEnvironment(self._conf, host, time.sleep))
+        state = Path(self._conf.state_path) / "agent"
+        drivers = load_drivers(DriverEnvironment(self._conf, host, Host(state), time.sleep))
         self._warn_of(drivers)
         conductor = ConductorClient(self._transport, lambda: float(self._conf.agent.rpc_timeout))
-        state = Path(self._conf.state_path) / "agent"
         journal = Journal(state / "journal", utcnow, read_boot_id())
         cache = BitstreamCache(state / "bitstreams", utcnow)
         cache.remove_unfinished()

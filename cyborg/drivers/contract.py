@@ -4,11 +4,16 @@ A driver is a class that derives from :class:`Driver`, takes a :class:`DriverEnv
 and is named by an entry point of the group ``cyborg.accelerator.driver``. An operator
 switches it on in ``[agent] enabled_drivers``. :mod:`cyborg.drivers.fake` is the example,
 and ``cyborg/tests/unit/drivers/test_contract.py`` asks most of what follows of every driver.
+This module is all that a driver imports of ours.
 
 Life
     The agent makes one object of each driver at its start and keeps it until its end. An
     exception in the constructor keeps the agent from starting, so look at hardware only in
     ``discover``. There is no shutdown call: the agent may be killed at any instruction.
+
+Host
+    Files, commands and devices are reached through ``environment.host`` only, so that tests
+    can give a host that is a directory. What the hardware cannot keep goes into a state file.
 
 Threads
     ``discover`` runs in one thread at a time, at every ``[DEFAULT] periodic_interval``.
@@ -22,10 +27,12 @@ Time
     program_timeout``: give every command that you run a timeout of its own.
 
 Idempotence
-    Every call may come again, after a success, a failure, or an agent that was killed in
-    the middle. ``prepare`` of what is ready and ``release`` of what was never prepared are
-    successes. So check what the hardware says, then act; what is only in the object's
-    memory is gone after a restart. Either may be the first call that the object ever gets.
+    Before each ``prepare``, ``release`` and ``program`` the agent asks the conductor whether
+    this attempt still may, so what comes is wanted now. But every call may come again: after
+    a success, a failure, or an agent that was killed in the middle. ``prepare`` of what is
+    ready and ``release`` of what was never prepared are successes. So check what the hardware
+    says, then act; what is only in the object's memory is gone after a restart. Either may be
+    the first call that the object ever gets.
 
 Errors
     Raise :class:`DriverError` with one line that helps an operator; it becomes the reason
@@ -47,27 +54,26 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from oslo_config import cfg
 
-from cyborg.domain.errors import CyborgError
-from cyborg.domain.inventory import DeviceReport
+from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport
 from cyborg.domain.work import Handle, Region
+from cyborg.drivers.errors import DriverError
+from cyborg.drivers.host import Host
 
 __all__ = [
     "Bitstream",
+    "DeployableReport",
+    "DeviceReport",
     "Discovery",
     "Driver",
     "DriverEnvironment",
     "DriverError",
     "Handle",
+    "HandleReport",
+    "Host",
     "Problem",
     "Programmable",
     "Region",
 ]
-
-
-class DriverError(CyborgError):
-    """What a driver was asked to do did not work; ``str(error)`` says why, in one line."""
-
-    code = "cyborg.driver"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,9 @@ class DriverEnvironment:
     #: Read options when they are needed, not once: most change on SIGHUP.
     conf: cfg.ConfigOpts
     #: Name of the host's resource provider, with which names of deployables begin.
-    host: str
+    host_name: str
+    #: The host itself. Touch nothing of it in another way.
+    host: Host
     #: Sleeps for so many seconds; a test's returns at once.
     sleep: Callable[[float], None]
 

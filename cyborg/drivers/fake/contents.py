@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from cyborg.drivers.contract import DriverError
+from cyborg.drivers.host import StateFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +19,8 @@ class FakeContent:
 class FakeContents:
     """By the deployable's name; a restart finds them again. Safe for several threads."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, file: StateFile) -> None:
+        self._file = file
         self._lock = threading.Lock()
 
     def get(self, deployable: str) -> FakeContent | None:
@@ -34,28 +31,21 @@ class FakeContents:
     def set(self, deployable: str, content: FakeContent | None) -> None:
         """Let a device hold something, or nothing.
 
-        :raises DriverError: that cannot be written.
+        :raises DriverError: if that cannot be written.
         """
         with self._lock:
             contents = self._read()
             contents.pop(deployable, None)
             if content is not None:
                 contents[deployable] = content
-            self._write({name: asdict(each) for name, each in contents.items()})
+            self._file.write({name: asdict(each) for name, each in contents.items()})
 
     def _read(self) -> dict[str, FakeContent]:
-        try:
-            data = json.loads(self._path.read_bytes())
-            return {name: FakeContent(**content) for name, content in data.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
-            # No file, or not ours: devices that hold nothing.
+        data = self._file.read()
+        if not isinstance(data, dict):
             return {}
-
-    def _write(self, data: object) -> None:
-        temporary = self._path.with_suffix(".new")
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(data), encoding="utf-8")
-            os.replace(temporary, self._path)
-        except OSError as error:
-            raise DriverError(f"the fake driver cannot write {self._path}: {error}") from error
+            return {name: FakeContent(**content) for name, content in data.items()}
+        except TypeError:
+            # Not ours: devices that hold nothing.
+            return {}

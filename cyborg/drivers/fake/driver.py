@@ -11,20 +11,20 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import ClassVar
 
 from oslo_config import cfg
 
-from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport
-from cyborg.domain.model import JobKind
 from cyborg.drivers.contract import (
     Bitstream,
+    DeployableReport,
+    DeviceReport,
     Discovery,
     Driver,
     DriverEnvironment,
     DriverError,
     Handle,
+    HandleReport,
     Region,
 )
 from cyborg.drivers.fake.contents import FakeContent, FakeContents
@@ -34,7 +34,6 @@ _BUSES = 256
 _FUNCTIONS = 8
 _FUNCTIONS_ON_A_BUS = 32 * _FUNCTIONS
 _VENDOR = "0xABCD"
-_STATE = "fake_driver.json"
 
 
 class FakeDriver(Driver):
@@ -46,10 +45,10 @@ class FakeDriver(Driver):
         super().__init__(environment)
         self._lock = threading.Lock()
         # What the hardware would keep.
-        self._contents = FakeContents(Path(environment.conf.state_path) / "agent" / _STATE)
+        self._contents = FakeContents(environment.host.state_file(self.name))
         # A real driver would ask the hardware: a restart forgets both.
         self._prepared: set[str] = set()
-        self._calls: Counter[tuple[JobKind, str]] = Counter()
+        self._calls: Counter[tuple[str, str]] = Counter()
 
     @property
     def _options(self) -> cfg.ConfigOpts.GroupAttr:
@@ -75,7 +74,7 @@ class FakeDriver(Driver):
             if handle.uuid in self._prepared:
                 return
         options = self._options
-        self._work(JobKind.PREPARE, handle.uuid, options.prepare_delay, options.prepare_failures)
+        self._work("prepare", handle.uuid, options.prepare_delay, options.prepare_failures)
         with self._lock:
             self._prepared.add(handle.uuid)
 
@@ -85,7 +84,7 @@ class FakeDriver(Driver):
         What was never prepared is cleaned as well, since an instance may have had it.
         """
         options = self._options
-        self._work(JobKind.RELEASE, handle.uuid, options.release_delay, options.release_failures)
+        self._work("release", handle.uuid, options.release_delay, options.release_failures)
         with self._lock:
             self._prepared.discard(handle.uuid)
 
@@ -110,19 +109,17 @@ class FakeDriver(Driver):
             return
         options = self._options
         self._contents.set(region.deployable, None)
-        self._work(
-            JobKind.PROGRAM, region.deployable, options.program_delay, options.program_failures
-        )
+        self._work("program", region.deployable, options.program_delay, options.program_failures)
         self._contents.set(region.deployable, content)
 
-    def _work(self, kind: JobKind, what: str, delay: float, failures: int) -> None:
+    def _work(self, action: str, what: str, delay: float, failures: int) -> None:
         if delay > 0:
             self.environment.sleep(delay)
         with self._lock:
-            self._calls[kind, what] += 1
-            call = self._calls[kind, what]
+            self._calls[action, what] += 1
+            call = self._calls[action, what]
         if failures < 0 or call <= failures:
-            raise DriverError(f"[fake_driver] {kind}_failures is set: failure {call}")
+            raise DriverError(f"[fake_driver] {action}_failures is set: failure {call}")
 
     def _device(self, number: int) -> DeviceReport:
         return DeviceReport(
@@ -161,7 +158,7 @@ class FakeDriver(Driver):
         )
 
     def _name(self, number: int) -> str:
-        name = f"{self.environment.host}_FakeDevice"
+        name = f"{self.environment.host_name}_FakeDevice"
         if number:
             name = f"{name}_{number}"
         return re.sub(r"[^A-Za-z0-9_.:-]", "_", name)

@@ -15,6 +15,7 @@ import cyborg
 from cyborg.conf import agent, default, glance
 from cyborg.drivers.contract import DriverEnvironment, Handle
 from cyborg.drivers.fake import options as fake_driver
+from cyborg.drivers.host import Host
 from cyborg.drivers.loader import NAMESPACE
 
 T = TypeVar("T")
@@ -40,7 +41,8 @@ def make_environment(
     conf: cfg.ConfigOpts, slept: list[float] | None = None, host: str = HOST
 ) -> DriverEnvironment:
     """Return an environment whose sleep only notes for how long it was asked to."""
-    return DriverEnvironment(conf, host, ([] if slept is None else slept).append)
+    state = Host(Path(conf.state_path) / "agent")
+    return DriverEnvironment(conf, host, state, ([] if slept is None else slept).append)
 
 
 def make_handle(uuid: str = "handle-1", device: str = "fake-0") -> Handle:

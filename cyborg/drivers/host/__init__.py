@@ -1,0 +1,13 @@
+"""The host as drivers may touch it, and the only way to it.
+
+A driver gets a :class:`Host` in its environment and opens no file, runs no command and reads
+no device beside it. So a test gives it a host of its own, in a directory, and finds there all
+that the driver has done.
+"""
+
+from __future__ import annotations
+
+from cyborg.drivers.host.host import Host
+from cyborg.drivers.host.state import StateFile
+
+__all__ = ["Host", "StateFile"]
