@@ -23,7 +23,6 @@ from cyborg.clients.glance import load_glance
 from cyborg.domain.clock import utcnow
 from cyborg.domain.inventory import Snapshot
 from cyborg.drivers.contract import Driver, DriverEnvironment
-from cyborg.drivers.fake.driver import FakeDriver
 from cyborg.drivers.host import Host
 from cyborg.drivers.loader import load_drivers
 from cyborg.rpc.conductor import ConductorClient
@@ -135,11 +134,13 @@ class AgentService:
         return Reporter(host, scan, conductor, lambda: float(self._conf.periodic_interval))
 
     def _warn_of(self, drivers: Sequence[Driver]) -> None:
-        if not self._standalone and any(isinstance(driver, FakeDriver) for driver in drivers):
-            LOG.error(
-                "the fake driver offers devices which do not exist; "
-                "set [agent] enabled_drivers to the drivers of this host's devices"
-            )
+        for driver in drivers:
+            if driver.simulated and not self._standalone:
+                LOG.error(
+                    "%s offers devices which do not exist; "
+                    "set [agent] enabled_drivers to the drivers of this host's devices",
+                    driver.name,
+                )
 
 
 class _Server:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from oslo_config import cfg
 from oslo_db import options as db_options
@@ -13,6 +13,7 @@ from oslo_log import log
 
 from cyborg.conf import opts
 from cyborg.domain.errors import ConfigurationError
+from cyborg.drivers import options as driver_options
 from cyborg.version import version
 
 #: Exit status of a command that was given a wrong option, as argparse has it.
@@ -79,18 +80,17 @@ def joined(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def check(conf: cfg.ConfigOpts, needs_database: bool) -> None:
+def check(conf: cfg.ConfigOpts, needs_database: bool, drivers: Sequence[str] | None = None) -> None:
     """Look at every option once, so that a wrong one is known now and not at its first use.
 
+    :param drivers: whose options are looked at, and registered if they are not; by default
+        those of ``[agent] enabled_drivers``. What cannot be loaded is left to the agent.
     :raises ConfigurationError: with the option's name.
     """
-    groups = [*opts.list_opts(), (cfg.OptGroup("database"), db_options.database_opts)]
-    for group, options in groups:
-        for option in options:
-            try:
-                _ = conf[group.name][option.dest] if group else conf[option.dest]
-            except (cfg.Error, ValueError) as error:
-                raise ConfigurationError(joined(error)) from error
+    _look_at(conf, [*opts.list_opts(), (cfg.OptGroup("database"), db_options.database_opts)])
+    # Which drivers there are is known only now.
+    names = conf.agent.enabled_drivers if drivers is None else drivers
+    _look_at(conf, driver_options.register(conf, names))
     if needs_database and not conf.database.connection:
         raise ConfigurationError("no database: set 'connection' in the section [database]")
 
@@ -113,7 +113,19 @@ def check_files(conf: cfg.ConfigOpts) -> None:
         )
     except cfg.Error as error:
         raise ConfigurationError(joined(error)) from error
-    check(trial, needs_database=False)
+    # Not those of the new files: which drivers are enabled changes at a restart only.
+    check(trial, needs_database=False, drivers=conf.agent.enabled_drivers)
+
+
+def _look_at(
+    conf: cfg.ConfigOpts, groups: Iterable[tuple[cfg.OptGroup | None, Iterable[cfg.Opt]]]
+) -> None:
+    for group, options in groups:
+        for option in options:
+            try:
+                _ = conf[group.name][option.dest] if group else conf[option.dest]
+            except (cfg.Error, ValueError) as error:
+                raise ConfigurationError(joined(error)) from error
 
 
 def main(prog: str, work: Callable[[Sequence[str]], int]) -> int:

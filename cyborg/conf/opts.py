@@ -1,4 +1,4 @@
-"""All options of the service: registration, the sample file, defaults of libraries."""
+"""All options of the service but its drivers': registration, the sample, defaults of libraries."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from cyborg.conf import (
     placement,
     ssl,
 )
-from cyborg.drivers.fake import options as fake_driver
 
-_MODULES = (default, api, ssl, conductor, placement, nova, glance, agent, fake_driver)
+_MODULES = (default, api, ssl, conductor, placement, nova, glance, agent)
 
 
 #: Bytes of a request's body; the largest sensible one, 64 binds, has a quarter of that.

@@ -11,6 +11,12 @@ Life
     exception in the constructor keeps the agent from starting, so look at hardware only in
     ``discover``. There is no shutdown call: the agent may be killed at any instruction.
 
+Options
+    A driver's options are in a section of its own, listed in ``OPTIONS``; the agent registers
+    them before the driver is made. Read them when they are needed, since SIGHUP changes those
+    that are mutable. A wrong value is refused before the driver sees it, if the option's type
+    and limits say what is wrong.
+
 Host
     Files, commands and devices are reached through ``environment.host`` only, so that tests
     can give a host that is a directory. What the hardware cannot keep goes into a state file.
@@ -47,7 +53,7 @@ Programming
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
@@ -70,17 +76,21 @@ __all__ = [
     "Handle",
     "HandleReport",
     "Host",
+    "OptionGroup",
     "Problem",
     "Programmable",
     "Region",
 ]
+
+#: A section of the configuration file and its options, as oslo.config's generators take them.
+OptionGroup = tuple[cfg.OptGroup, Sequence[cfg.Opt]]
 
 
 @dataclass(frozen=True, slots=True)
 class DriverEnvironment:
     """What the agent gives to a driver. Use these and nothing global, so that tests can."""
 
-    #: Read options when they are needed, not once: most change on SIGHUP.
+    #: The driver's options are in it, beside the service's.
     conf: cfg.ConfigOpts
     #: Name of the host's resource provider, with which names of deployables begin.
     host_name: str
@@ -127,6 +137,10 @@ class Driver(ABC):
 
     #: The entry point's name, which is also ``driver`` of every device that it reports.
     name: ClassVar[str]
+    #: Its options, by section. The drivers of a family may share one.
+    OPTIONS: ClassVar[tuple[OptionGroup, ...]] = ()
+    #: Its devices do not exist, which an agent in earnest warns of.
+    simulated: ClassVar[bool] = False
 
     def __init__(self, environment: DriverEnvironment) -> None:
         self.environment = environment

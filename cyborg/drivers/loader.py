@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import EntryPoint
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from oslo_config import cfg
 from oslo_log import log
 from stevedore import exception, extension, named
 
@@ -20,55 +21,87 @@ NAMESPACE = "cyborg.accelerator.driver"
 def load_drivers(environment: DriverEnvironment) -> tuple[Driver, ...]:
     """Return one object of each driver in ``[agent] enabled_drivers``, in that order.
 
-    :raises ConfigurationError: a name is unknown, or its driver cannot be imported or made.
+    The options of all of them are registered before the first is made.
+
+    :raises ConfigurationError: if a name is unknown, or its driver cannot be imported or made.
     """
     names = list(dict.fromkeys(environment.conf.agent.enabled_drivers))
+    classes = find_drivers(names)
+    for driver_class in classes:
+        register_options(environment.conf, driver_class)
+    drivers = tuple(_made(driver_class, environment) for driver_class in classes)
+    LOG.info("drivers loaded names=%s", ",".join(names))
+    return drivers
+
+
+def find_drivers(names: Sequence[str]) -> tuple[type[Driver], ...]:
+    """Return the classes of these drivers, in this order. No other driver is imported.
+
+    :raises ConfigurationError: if a name is unknown, or its driver cannot be imported.
+    """
     try:
-        manager = named.NamedExtensionManager[Any](
+        manager = named.NamedExtensionManager[object](
             NAMESPACE,
-            names,
-            invoke_on_load=True,
-            invoke_args=(environment,),
+            list(names),
             name_order=True,
-            on_load_failure_callback=_refuse_broken,
+            on_load_failure_callback=_refuse_unimportable,
             on_missing_entrypoints_callback=_refuse_unknown,
             conflict_resolver=extension.error_on_conflict,
         )
     except exception.MultipleMatches as error:
         raise ConfigurationError(f"[agent] enabled_drivers: {error}") from error
-    drivers = tuple(_checked(loaded) for loaded in manager)
-    LOG.info("drivers loaded names=%s", ",".join(names))
-    return drivers
+    return tuple(_checked(loaded) for loaded in manager)
 
 
-def _checked(loaded: extension.Extension[Any]) -> Driver:
-    driver = loaded.obj
-    if not isinstance(driver, Driver) or driver.name != loaded.name:
-        raise ConfigurationError(
-            f"[agent] enabled_drivers: {loaded.entry_point_target} is not a driver that calls "
-            f"itself {loaded.name}"
-        )
-    return driver
+def register_options(conf: cfg.ConfigOpts, driver_class: type[Driver]) -> None:
+    """Register what a driver declares in ``OPTIONS``. Again, it has no effect.
+
+    :raises ConfigurationError: if an option has another meaning already, or is none.
+    """
+    try:
+        for group, options in driver_class.OPTIONS:
+            # By name: a registered OptGroup object holds its values, for every configuration.
+            conf.register_opts(options, group=group.name)
+    except Exception as error:  # whatever is wrong with the declaration
+        raise _broken(driver_class.name, error) from error
 
 
-def _refuse_broken(_manager: object, entry_point: EntryPoint, error: BaseException) -> NoReturn:
-    reason = f"{type(error).__name__}: {error}"
+def installed_drivers() -> tuple[str, ...]:
+    """Return the names of all drivers that are installed, without importing one."""
+    nothing = named.NamedExtensionManager[object](NAMESPACE, [])
+    return tuple(sorted(set(nothing.entry_points_names())))
+
+
+def _made(driver_class: type[Driver], environment: DriverEnvironment) -> Driver:
+    try:
+        return driver_class(environment)
+    except Exception as error:  # a driver may raise anything
+        raise _broken(driver_class.name, error) from error
+
+
+def _checked(loaded: extension.Extension[object]) -> type[Driver]:
+    found = loaded.plugin
+    if isinstance(found, type) and issubclass(found, Driver) and found.name == loaded.name:
+        return found
     raise ConfigurationError(
-        f"[agent] enabled_drivers: {entry_point.name} cannot be loaded: {_one_line(reason)}"
-    ) from error
+        f"[agent] enabled_drivers: {loaded.entry_point_target} is not a driver that calls "
+        f"itself {loaded.name}"
+    )
+
+
+def _refuse_unimportable(
+    _manager: object, entry_point: EntryPoint, error: BaseException
+) -> NoReturn:
+    raise _broken(entry_point.name, error) from error
 
 
 def _refuse_unknown(missing: Iterable[str]) -> NoReturn:
-    points = extension.ExtensionManager[Any](NAMESPACE, on_load_failure_callback=_ignore)
-    known = ", ".join(sorted(set(points.entry_points_names()))) or "none is installed"
+    known = ", ".join(installed_drivers()) or "none is installed"
     raise ConfigurationError(
         f"[agent] enabled_drivers: no driver named {', '.join(sorted(missing))}; known: {known}"
     )
 
 
-def _ignore(_manager: object, _entry_point: EntryPoint, _error: BaseException) -> None:
-    """Only the names of the others are wanted, not why one of them cannot be imported."""
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _broken(name: str, error: BaseException) -> ConfigurationError:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return ConfigurationError(f"[agent] enabled_drivers: {name} cannot be loaded: {reason}")

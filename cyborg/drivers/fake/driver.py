@@ -25,9 +25,11 @@ from cyborg.drivers.contract import (
     DriverError,
     Handle,
     HandleReport,
+    OptionGroup,
     Region,
 )
 from cyborg.drivers.fake.contents import FakeContent, FakeContents
+from cyborg.drivers.fake.options import GROUP, OPTS
 
 _FIRST_BUS = 0x0C
 _BUSES = 256
@@ -40,6 +42,8 @@ class FakeDriver(Driver):
     """FPGAs whose handles are of type ``TEST_PCI``, which a hypervisor ignores."""
 
     name: ClassVar[str] = "fake_driver"
+    simulated: ClassVar[bool] = True
+    OPTIONS: ClassVar[tuple[OptionGroup, ...]] = ((GROUP, OPTS),)
 
     def __init__(self, environment: DriverEnvironment) -> None:
         super().__init__(environment)

@@ -14,9 +14,9 @@ from oslo_config import cfg
 import cyborg
 from cyborg.conf import agent, default, glance
 from cyborg.drivers.contract import DriverEnvironment, Handle
-from cyborg.drivers.fake import options as fake_driver
+from cyborg.drivers.fake.driver import FakeDriver
 from cyborg.drivers.host import Host
-from cyborg.drivers.loader import NAMESPACE
+from cyborg.drivers.loader import NAMESPACE, register_options
 
 T = TypeVar("T")
 
@@ -27,9 +27,10 @@ def make_conf(**overrides: Mapping[str, Any]) -> cfg.ConfigOpts:
     """Return private options; each argument is a group of values, ``DEFAULT`` among them."""
     conf = cfg.ConfigOpts()
     conf.register_opts(default.OPTS)
-    for module in (agent, fake_driver, glance):
+    for module in (agent, glance):
         # By name: a group object would share its values with all other ConfigOpts.
         conf.register_opts(module.OPTS, group=module.GROUP.name)
+    register_options(conf, FakeDriver)
     conf([], project="cyborg", default_config_files=[], default_config_dirs=[])
     for group, values in overrides.items():
         for name, value in values.items():

@@ -1,6 +1,9 @@
+import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
+from oslo_config import cfg
 from stevedore.extension import ExtensionManager
 
 from cyborg.domain.errors import ConfigurationError
@@ -23,6 +26,29 @@ class BrokenDriver(FakeDriver):
         raise RuntimeError("no\nhardware")
 
 
+class SectionDriver(FakeDriver):
+    """Needs its options when it is made."""
+
+    name = "section_driver"
+    OPTIONS = ((cfg.OptGroup("section_driver"), [cfg.StrOpt("path", default="somewhere")]),)
+
+    def __init__(self, environment: DriverEnvironment) -> None:
+        super().__init__(environment)
+        assert environment.conf.section_driver.path == "somewhere"
+
+
+class ThiefDriver(FakeDriver):
+    """Gives an option of the service another meaning."""
+
+    name = "thief_driver"
+    OPTIONS = ((cfg.OptGroup("agent"), [cfg.StrOpt("discovery_timeout")]),)
+
+
+class NonsenseDriver(FakeDriver):
+    name = "nonsense_driver"
+    OPTIONS = (cfg.StrOpt("path"),)  # type: ignore[assignment]  # what it must not be
+
+
 class NotADriver:
     name = "not_a_driver"
 
@@ -36,6 +62,9 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
     points = [
         *our_entry_points(),
         EntryPoint("second_driver", f"{HERE}:SecondDriver", NAMESPACE),
+        EntryPoint("section_driver", f"{HERE}:SectionDriver", NAMESPACE),
+        EntryPoint("thief_driver", f"{HERE}:ThiefDriver", NAMESPACE),
+        EntryPoint("nonsense_driver", f"{HERE}:NonsenseDriver", NAMESPACE),
         EntryPoint("broken_driver", f"{HERE}:BrokenDriver", NAMESPACE),
         EntryPoint("not_a_driver", f"{HERE}:NotADriver", NAMESPACE),
         EntryPoint("misnamed_driver", f"{HERE}:SecondDriver", NAMESPACE),
@@ -64,6 +93,11 @@ def test_order_is_kept_and_duplicates_are_removed() -> None:
     assert [driver.name for driver in loaded] == ["second_driver", "fake_driver"]
 
 
+def test_options_are_registered_before_the_driver_is_made() -> None:
+    (driver,) = load("section_driver")
+    assert driver.environment.conf.section_driver.path == "somewhere"
+
+
 def test_none() -> None:
     assert load() == ()
 
@@ -74,6 +108,11 @@ def test_none() -> None:
         ("no_driver", r"no driver named no_driver; known: broken_driver, fake_driver, "),
         ("broken_driver", r"broken_driver cannot be loaded: RuntimeError: no hardware$"),
         ("lost_driver", r"lost_driver cannot be loaded: ModuleNotFoundError: "),
+        (
+            "thief_driver",
+            r"thief_driver cannot be loaded: DuplicateOptError: .*_timeout$",
+        ),
+        ("nonsense_driver", r"nonsense_driver cannot be loaded: TypeError: "),
         ("not_a_driver", r"NotADriver is not a driver that calls itself not_a_driver$"),
         ("misnamed_driver", r"SecondDriver is not a driver that calls itself misnamed_driver$"),
     ],
@@ -83,6 +122,18 @@ def test_refused_in_one_line(name: str, message: str) -> None:
         load("fake_driver", name)
     assert str(caught.value).startswith("[agent] enabled_drivers: ")
     assert "\n" not in str(caught.value)
+
+
+def test_who_is_not_enabled_is_not_imported(
+    installed: list[EntryPoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "imported_never.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    installed.append(EntryPoint("other_driver", "imported_never:Driver", NAMESPACE))
+    load("fake_driver")
+    with pytest.raises(ConfigurationError, match=r"known: .*other_driver"):
+        load("no_driver")
+    assert "imported_never" not in sys.modules
 
 
 def test_two_of_the_same_name(installed: list[EntryPoint]) -> None:
