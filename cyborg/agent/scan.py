@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from oslo_log import log
 
 from cyborg.domain.errors import ReportRefused
+from cyborg.domain.handle_types import HANDLE_TYPES
 from cyborg.domain.inventory import DeviceReport, Snapshot, canonical, snapshot_from_wire
 from cyborg.drivers.contract import Discovery, Driver, DriverError
 
@@ -39,6 +40,8 @@ class Scanner:
         self._drivers = tuple(drivers)
         self._hanging: dict[str, futures.Future[Look]] = {}
         self._known_problems: dict[str, tuple[str, ...]] = {}
+        #: Drivers, and types of handles of theirs of which nobody need be warned again.
+        self._known_types = {(driver.name, type_) for driver in drivers for type_ in HANDLE_TYPES}
 
     def scan(self, timeout: float) -> Snapshot:
         """Return what all drivers found, after at most ``timeout`` seconds.
@@ -68,6 +71,7 @@ class Scanner:
             devices.extend(found)
             problems = (*look.problems, *collisions)
             self._note(driver.name, problems, look.bug)
+            self._note_types(driver.name, found)
             if problems:
                 failed.append(driver.name)
         return Snapshot(tuple(devices), tuple(failed))
@@ -81,6 +85,18 @@ class Scanner:
         for problem in problems:
             if problem not in known:
                 LOG.warning("discovery problem driver=%s reason=%s", name, problem, exc_info=bug)
+
+    def _note_types(self, name: str, devices: Iterable[DeviceReport]) -> None:
+        """Warn of handles that a server gets nothing of, once for each type."""
+        used = {
+            (name, handle.type)
+            for device in devices
+            for part in device.deployables
+            for handle in part.handles
+        }
+        for _, type_ in sorted(used - self._known_types):
+            LOG.warning("handles of a type that Nova does not know driver=%s type=%s", name, type_)
+        self._known_types |= used
 
 
 def _start(driver: Driver) -> futures.Future[Look]:

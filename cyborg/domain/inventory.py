@@ -27,6 +27,7 @@ def canonical(value: object) -> str:
 class HandleReport:
     """One thing that an instance can be given."""
 
+    #: How it is attached; :mod:`cyborg.domain.handle_types` says what Nova can do with it.
     type: str
     #: Strings only; ``domain``, ``bus``, ``device``, ``function`` in hexadecimal without 0x.
     info: Mapping[str, str]
@@ -72,6 +73,8 @@ class DeviceReport:
     driver: str
     #: Serial number or UUID where one can be read, else the address. Unique on its host.
     identity: str
+    #: What it is: ``FPGA``, ``GPU``. ``NIC`` is everything that carries the traffic of others:
+    #: only the administrator of the cloud may program it.
     type: str
     vendor: str
     model: str
@@ -168,7 +171,9 @@ def _facts(limit: int) -> dict[str, Any]:
 
 
 _UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
-_HANDLE = _object({"type": {"enum": ["PCI", "MDEV", "TEST_PCI"]}, "info": _facts(255)})
+# Of devices and of handles. By form only: which ones there are is the drivers'.
+_TYPE = {"type": "string", "pattern": r"^[A-Z0-9_]{1,16}\Z"}
+_HANDLE = _object({"type": _TYPE, "info": _facts(255)})
 _DEPLOYABLE = _object(
     {
         "name": _text(200),
@@ -192,7 +197,7 @@ _DEVICE = _object(
     {
         "driver": _text(255),
         "identity": _text(255),
-        "type": {"enum": ["GPU", "FPGA", "AICHIP", "QAT", "NIC", "SSD", "MDEV", "PCI", "NVME"]},
+        "type": _TYPE,
         "vendor": _text(255),
         "model": _text(255),
         "std_board_info": _facts(255),

@@ -21,7 +21,7 @@ class Handle:
     device: str
     #: ``name`` of its deployable.
     deployable: str
-    #: As reported: ``PCI``, ``MDEV`` or ``TEST_PCI``, and where it is.
+    #: As reported: how it is attached (``PCI``, ``MDEV``), and where it is.
     type: str
     info: Mapping[str, str]
 

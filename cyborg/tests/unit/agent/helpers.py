@@ -71,8 +71,12 @@ def make_programming(
 
 
 def make_device(
-    identity: str = "card-1", driver: str = "test_driver", name: str = ""
+    identity: str = "card-1",
+    driver: str = "test_driver",
+    name: str = "",
+    handles: tuple[str, ...] = ("PCI",),
 ) -> DeviceReport:
+    """Return a device of one deployable, with a handle of each of these types."""
     return DeviceReport(
         driver=driver,
         identity=identity,
@@ -83,9 +87,9 @@ def make_device(
             DeployableReport(
                 name=name or f"host_{identity}",
                 resource_class="FPGA",
-                num_accelerators=1,
+                num_accelerators=len(handles),
                 driver_name="test",
-                handles=(HandleReport("PCI", {"bus": "0c"}),),
+                handles=tuple(HandleReport(kind, {"bus": "0c"}) for kind in handles),
             ),
         ),
     )

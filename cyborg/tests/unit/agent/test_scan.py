@@ -7,6 +7,7 @@ import pytest
 
 from cyborg.agent.scan import MOST_DEVICES, Scanner
 from cyborg.domain.errors import ReportRefused
+from cyborg.domain.handle_types import HANDLE_TYPES
 from cyborg.domain.inventory import DeviceReport, Snapshot, snapshot_from_wire
 from cyborg.drivers.contract import Discovery, DriverError, Problem
 from cyborg.tests.unit.agent.helpers import PATIENCE, OtherDriver, ScriptedDriver, make_device
@@ -72,7 +73,7 @@ def test_a_driver_that_fails_as_a_whole(find: Callable[[], object]) -> None:
     [
         None,
         "card",
-        dataclasses.replace(make_device("bad"), type="TOASTER"),
+        dataclasses.replace(make_device("bad"), type="toaster"),
         dataclasses.replace(make_device("bad"), identity=""),
         dataclasses.replace(make_device("bad"), identity=None),  # type: ignore[arg-type]  # garbage
         dataclasses.replace(make_device("bad"), vendor=b"10de"),  # type: ignore[arg-type]  # garbage
@@ -215,6 +216,25 @@ def test_bugs_are_logged_with_a_traceback_once(caplog: pytest.LogCaptureFixture)
     scanner.scan(PATIENCE)
     scanner.scan(PATIENCE)
     assert caplog.text.count("Traceback") == 1
+
+
+def test_a_type_that_nova_does_not_know_is_reported_and_warned_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    devices = (make_device("a", handles=("USB", "PCI")), make_device("b", handles=("USB",)))
+    driver = ScriptedDriver(finds(*devices))
+    scanner = Scanner([driver, other()])
+    for _ in range(2):
+        assert scanner.scan(PATIENCE) == Snapshot((*devices, OTHER))
+    assert [record.message for record in caplog.records] == [
+        "handles of a type that Nova does not know driver=test_driver type=USB"
+    ]
+    driver.find = finds(make_device("a", handles=tuple(HANDLE_TYPES)), make_device("c"))
+    scanner.scan(PATIENCE)
+    driver.find = finds(make_device("a", handles=("USB", "TAPE")))
+    scanner.scan(PATIENCE)
+    assert len(caplog.records) == 2
+    assert "type=TAPE" in caplog.text
 
 
 def test_nothing_is_shared_with_the_driver() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cyborg.domain.errors import ReportRefused
-from cyborg.domain.inventory import Snapshot, snapshot_from_wire
+from cyborg.domain.inventory import HandleReport, Snapshot, snapshot_from_wire
 from cyborg.tests.helpers import deployable, device
 
 ONE = device("one", deployable("one-a", 2), deployable("one-b", 1))
@@ -30,6 +30,13 @@ def test_the_digest_depends_on_content_not_on_order() -> None:
     assert Snapshot((ONE,)).digest() != Snapshot((ONE,), ("failed",)).digest()
 
 
+@pytest.mark.parametrize("kind", ["A", "CXL_MEM", "9", "X" * 16])
+def test_a_type_that_nobody_has_heard_of_is_accepted(kind: str) -> None:
+    part = deployable("part", 1, handles=(HandleReport(kind, {"path": "/dev/thing"}),))
+    snapshot = Snapshot((device("card", part, type=kind),))
+    assert snapshot_from_wire(snapshot.to_wire()) == snapshot
+
+
 def _set(path: list[Any], value: object) -> Any:
     def change(wire: Any) -> None:
         for key in path[:-1]:
@@ -41,6 +48,8 @@ def _set(path: list[Any], value: object) -> Any:
 
 PART = ["devices", 0, "deployables", 0]
 
+NO_TYPES = ("", "fpga", "A B", "A-B", "X" * 17, "FPGA\n", 5, None)
+
 
 @pytest.mark.parametrize(
     "change",
@@ -51,7 +60,7 @@ PART = ["devices", 0, "deployables", 0]
         _set(["devices"], [{"x": 1}] * 2000),
         _set(["extra"], 1),
         _set(["failed_drivers"], "fake"),
-        _set(["devices", 0, "type"], "TOASTER"),
+        *(_set(["devices", 0, "type"], wrong) for wrong in NO_TYPES),
         _set(["devices", 0, "identity"], ""),
         _set(["devices", 0, "vendor"], "x" * 256),
         _set(["devices", 0, "std_board_info"], {"a": 1}),
@@ -62,7 +71,7 @@ PART = ["devices", 0, "deployables", 0]
         _set([*PART, "resource_class"], "lower"),
         _set([*PART, "traits"], ["A B"]),
         _set([*PART, "name"], "x" * 201),
-        _set([*PART, "handles", 0, "type"], "USB"),
+        *(_set([*PART, "handles", 0, "type"], wrong) for wrong in NO_TYPES),
         _set([*PART, "handles"], ONE.deployables[0].handles * 2),
         _set(["devices", 0, "deployables", 1, "name"], "one-a"),
     ],
