@@ -3,7 +3,7 @@
 A driver is a class that derives from :class:`Driver`, takes a :class:`DriverEnvironment`,
 and is named by an entry point of the group ``cyborg.accelerator.driver``. An operator
 switches it on in ``[agent] enabled_drivers``. :mod:`cyborg.drivers.fake` is the example,
-and ``cyborg/tests/unit/drivers/test_contract.py`` asks most of what follows of every driver.
+and :mod:`cyborg.testing.drivers` asks most of what follows of every driver.
 This module is all that a driver imports of ours.
 
 Life

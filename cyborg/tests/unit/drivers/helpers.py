@@ -7,35 +7,25 @@ import random
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from oslo_config import cfg
 
 import cyborg
-from cyborg.conf import agent, default, glance
 from cyborg.drivers.contract import DriverEnvironment, Handle
 from cyborg.drivers.fake.driver import FakeDriver
 from cyborg.drivers.host import Host
-from cyborg.drivers.loader import NAMESPACE, register_options
+from cyborg.drivers.loader import NAMESPACE
+from cyborg.testing import drivers as testing
 
 T = TypeVar("T")
 
-HOST = "compute-1.example.org"
+HOST = testing.HOST_NAME
 
 
-def make_conf(**overrides: Mapping[str, Any]) -> cfg.ConfigOpts:
-    """Return private options; each argument is a group of values, ``DEFAULT`` among them."""
-    conf = cfg.ConfigOpts()
-    conf.register_opts(default.OPTS)
-    for module in (agent, glance):
-        # By name: a group object would share its values with all other ConfigOpts.
-        conf.register_opts(module.OPTS, group=module.GROUP.name)
-    register_options(conf, FakeDriver)
-    conf([], project="cyborg", default_config_files=[], default_config_dirs=[])
-    for group, values in overrides.items():
-        for name, value in values.items():
-            conf.set_override(name, value, group=None if group == "DEFAULT" else group)
-    return conf
+def make_conf(**overrides: Mapping[str, object]) -> cfg.ConfigOpts:
+    """Return private options, the fake driver's too; each argument is a group of values."""
+    return testing.make_conf(FakeDriver, **overrides)
 
 
 def make_environment(

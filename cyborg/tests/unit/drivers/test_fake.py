@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -7,10 +8,18 @@ from oslo_config import cfg
 from cyborg.domain.inventory import DeviceReport
 from cyborg.drivers.contract import Bitstream, DriverError, Region
 from cyborg.drivers.fake.driver import FakeDriver
+from cyborg.testing.drivers import ProgrammableConformance
 from cyborg.tests.unit.drivers.helpers import HOST, make_conf, make_environment, make_handle
 
 IMAGE, OTHER_IMAGE = str(UUID(int=1)), str(UUID(int=2))
 REGION = Region("fake-0", f"{HOST}_FakeDevice", {"bus": "0c"})
+
+
+class TestFakeDriver(ProgrammableConformance):
+    driver_class = FakeDriver
+
+    def options(self, directory: Path) -> Mapping[str, Mapping[str, object]]:
+        return {"fake_driver": {"devices": 3, "handles": 5, "prepare_delay": 1.0}}
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The kit is asked itself: it lets a sound driver pass, and none that breaks a promise."""
