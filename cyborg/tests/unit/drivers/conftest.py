@@ -8,6 +8,9 @@ from stevedore.extension import ExtensionManager
 from cyborg.drivers.loader import NAMESPACE
 from cyborg.tests.unit.drivers.helpers import our_entry_points
 
+# Another distribution, whose tests are run where it is installed.
+collect_ignore = ["outside"]
+
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:

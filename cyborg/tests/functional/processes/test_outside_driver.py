@@ -1,0 +1,147 @@
+"""A driver package outside of the tree: installed, tested by the kit, and used by the service.
+
+It lies in ``cyborg/tests/unit/drivers/outside``, and is installed as pip installs any other.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cyborg.tests.functional.processes.harness import COMMANDS, Api, Process, free_port, wait_for
+
+ROOT = Path(__file__).parents[4]
+PACKAGE = ROOT / "cyborg" / "tests" / "unit" / "drivers" / "outside"
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The package: where its source is, and where pip has put it."""
+
+    source: Path
+    site: Path
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Return what makes a process find it."""
+        return {"PYTHONPATH": f"{self.site}{os.pathsep}{ROOT}", "PYTHONWARNINGS": "ignore"}
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command where the package is installed."""
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=self.source,
+            # Of pytest's plugins none is needed, and some take seconds to import.
+            env={**os.environ, **self.environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Outside:
+    """The package, installed without a network beside the environment of the tests."""
+    folder = tmp_path_factory.mktemp("outside")
+    # A copy, since a build writes beside the source.
+    source = Path(shutil.copytree(PACKAGE, folder / "source"))
+    site = folder / "site"
+    offline = ["--isolated", "--no-index", "--no-deps", "--no-build-isolation"]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", *offline, f"--target={site}", str(source)],
+        check=True,
+        timeout=120,
+    )
+    return Outside(source, site)
+
+
+class Service:
+    """The standalone service, whose agent uses the package's driver."""
+
+    def __init__(self, folder: Path, outside: Outside) -> None:
+        self.api = Api(f"http://127.0.0.1:{free_port()}")
+        self.folder = folder
+        self.process = Process(
+            "cyborg-standalone",
+            [
+                f"--data-dir={folder}",
+                f"--clouds-file={folder}/clouds.yaml",
+                f"--port={self.api.url.rpartition(':')[2]}",
+            ],
+            folder / "out.log",
+            environment=outside.environment,
+        )
+
+    def configure(self, abacuses: object) -> None:
+        """Write the configuration."""
+        (self.folder / "cyborg.conf").write_text(
+            "[DEFAULT]\nauth_strategy = noauth\ntransport_url = fake://\n"
+            f"state_path = {self.folder}\n"
+            f"[database]\nconnection = sqlite:///{self.folder}/cyborg.sqlite\n"
+            "[agent]\nenabled_drivers = acme_driver\nresource_provider_name = compute-1\n"
+            f"[acme]\nabacuses = {abacuses}\n"
+        )
+
+    def devices(self) -> list[tuple[str, str]]:
+        """Return vendor and type of each device; none while nobody answers."""
+        if self.api.status("GET", "/v2/devices") != 200:
+            return []
+        return [(each["vendor"], each["type"]) for each in self.api.get("/v2/devices")["devices"]]
+
+
+@pytest.fixture
+def service(tmp_path: Path, outside: Outside) -> Iterator[Service]:
+    """The service, not running yet."""
+    service = Service(tmp_path, outside)
+    yield service
+    if service.process.alive():
+        service.process.end(signal.SIGKILL)
+
+
+def test_it_passes_the_kit(outside: Outside) -> None:
+    done = outside.run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+def test_its_options_are_in_the_sample(outside: Outside) -> None:
+    done = outside.run(str(COMMANDS / "oslo-config-generator"), "--namespace", "cyborg")
+    assert done.returncode == 0, done.stderr
+    assert "[acme]" in done.stdout
+    assert "#abacuses = 1" in done.stdout
+    assert "[fake_driver]" in done.stdout
+
+
+def test_its_devices_are_reported_as_its_option_says(service: Service) -> None:
+    service.configure(abacuses=2)
+    service.process.start()
+    wait_for("its devices", lambda: service.devices() == [("acme", "ABACUS")] * 2)
+    log = service.process.text()
+    assert "handles of a type that Nova does not know driver=acme_driver type=BEADS" in log
+    service.configure(abacuses="many")
+    service.process.send(signal.SIGHUP)
+    wait_for("a refusal", lambda: "the old one stays" in service.process.text())
+    service.configure(abacuses=3)
+    service.process.send(signal.SIGHUP)
+    wait_for("another device", lambda: len(service.devices()) == 3)
+    assert service.process.end(signal.SIGINT) == 0
+
+
+def test_a_wrong_value_of_its_option_is_one_line(service: Service) -> None:
+    service.configure(abacuses=9)
+    service.process.start()
+    wait_for("its end", lambda: not service.process.alive())
+    assert service.process.end() == 2
+    [line] = service.process.text().splitlines()
+    assert line.startswith("cyborg-standalone: ")
+    assert "abacuses" in line
