@@ -70,9 +70,9 @@ def test_the_sample_has_those_of_every_driver_that_can_be_loaded(
 ) -> None:
     listed = [(group.name, options) for group, options in list_sample_opts() if group]
     names = [name for name, _ in listed]
-    assert names[-3:] == ["fake_driver", "fake_driver", "second_driver"]
+    assert {"agent", "fake_driver", "second_driver"} <= set(names)
+    # Once for each driver that has it; the generator writes it once.
     assert [name for name in names if names.count(name) > 1] == ["fake_driver"] * 2
-    assert "agent" in names
     warned = [
         record.message for record in caplog.records if record.name == "cyborg.drivers.options"
     ]
