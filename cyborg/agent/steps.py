@@ -151,4 +151,11 @@ def performers_of(
     driver = drivers.get(work.driver)
     if driver is None:
         raise CannotPerform(f"The driver {work.driver} is not enabled on this host.")
-    return tuple(PERFORMERS[type(step)](step, driver, bitstreams) for step in work.steps)
+    return tuple(_performer(step)(step, driver, bitstreams) for step in work.steps)
+
+
+def _performer(step: Step) -> type[Performer[Any]]:
+    try:
+        return PERFORMERS[type(step)]
+    except KeyError as error:
+        raise CannotPerform(f"This agent does not know how to {step.name}.") from error

@@ -65,8 +65,8 @@ def _assignment(arq: LockedRequest, taken: TakenHandle) -> Assignment:
         host=taken.host,
         driver=taken.driver,
         device=taken.handle.device,
+        key=f"arq/{arq.uuid}",
         subject=Subject(
-            f"arq/{arq.uuid}",
             (arq.id,),
             (taken.id,),
             providers=(arq.device_rp_uuid,) if arq.device_rp_uuid else (),

@@ -76,6 +76,8 @@ class Assignment:
     driver: str
     #: Identity of the device.
     device: str
+    #: What it is about; see :class:`cyborg.domain.model.Job`.
+    key: str
     subject: Subject
     steps: tuple[Step, ...]
 
@@ -104,6 +106,7 @@ def send(env: Environment, job: Job) -> None:
 def _job(env: Environment, kind: Kind, assignment: Assignment) -> Job:
     return Job(
         host=assignment.host,
+        key=assignment.key,
         subject=assignment.subject,
         work=Work(
             job_uuid=env.new_uuid(),

@@ -40,9 +40,8 @@ def write(
                 host=taken[arq.id].host,
                 driver=taken[arq.id].driver,
                 device=taken[arq.id].handle.device,
-                subject=Subject(
-                    f"arq/{arq.uuid}", (arq.id,), (taken[arq.id].id,), providers=(rp_uuids[arq.id],)
-                ),
+                key=f"arq/{arq.uuid}",
+                subject=Subject((arq.id,), (taken[arq.id].id,), providers=(rp_uuids[arq.id],)),
                 steps=(Prepare(taken[arq.id].handle, arq.group),),
             )
             for arq in arqs

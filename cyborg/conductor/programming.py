@@ -166,8 +166,8 @@ def _write(unit: Unit, found: LockedDeployable, image_uuid: str, project_id: str
                 host=found.host,
                 driver=found.driver,
                 device=found.device_identity,
+                key=f"deployable/{found.uuid}",
                 subject=Subject(
-                    f"deployable/{found.uuid}",
                     deployable_uuid=found.uuid,
                     providers=(found.rp_uuid,),
                 ),

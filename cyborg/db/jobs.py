@@ -23,7 +23,7 @@ from cyborg.domain.work import Work
 
 @dataclass(frozen=True, slots=True)
 class _Payload:
-    """What of a job no column holds. Generation and kind of the work are the row's."""
+    """What of a job no column holds, but the work's generation and kind: those are the row's."""
 
     work: Work
     subject: Subject
@@ -54,7 +54,7 @@ def insert_jobs(
             "uuid": job.uuid,
             "kind": job.kind,
             "generation": job.generation,
-            "subject": job.subject.key,
+            "subject": job.key,
             "host": job.host,
             # The database refuses to delete what a job is about.
             "accelerator_request_id": _only(job.subject.requests),
@@ -202,6 +202,7 @@ def _job(row: sa.Row[Any]) -> Job:
     payload = from_plain(_Payload, json.loads(row.payload))
     return Job(
         host=row.host,
+        key=row.subject,
         subject=payload.subject,
         work=replace(payload.work, generation=row.generation, kind=row.kind),
         failures=row.failures,

@@ -237,10 +237,8 @@ class AcceleratorRequest:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a job is about, and whom its end concerns."""
+    """Whom the end of a job concerns."""
 
-    #: ``arq/<uuid>``, ``deployable/<uuid>``: at most one live job has it.
-    key: str
     #: Ids of the ARQs whose state its end changes. They are locked before the job.
     requests: tuple[int, ...] = ()
     #: Ids of the attach handles that it works on, each of the request at the same position.
@@ -259,6 +257,8 @@ class Job:
     """
 
     host: str
+    #: What it is about, ``arq/<uuid>`` or ``deployable/<uuid>``: at most one live job has it.
+    key: str
     subject: Subject
     #: What the agent is sent, at the newest generation.
     work: Work

@@ -25,7 +25,6 @@ _jobs = sa.table(
     sa.column("id", sa.Integer),
     sa.column("uuid", sa.String(36)),
     sa.column("kind", sa.String(16)),
-    sa.column("subject", sa.String(300)),
     sa.column("generation", sa.Integer),
     sa.column("accelerator_request_id", sa.Integer),
     sa.column("attach_handle_id", sa.Integer),
@@ -106,7 +105,6 @@ def _payload(row: sa.Row[Any], old: dict[str, Any]) -> dict[str, Any]:
             "steps": [_step(row.kind, old)],
         },
         "subject": {
-            "key": row.subject,
             "requests": _present(row.accelerator_request_id),
             "handles": _present(row.attach_handle_id),
             "deployable_uuid": old.get("deployable_uuid"),

@@ -96,8 +96,8 @@ def overhaul(env: Environment, uuids: Sequence[str], instance: str) -> None:
         steps += [
             Prepare(each.handle, arq.group) for each, arq in zip(taken, requests, strict=True)
         ]
+        key = f"device/{target.device_identity}"
         subject = Subject(
-            f"device/{target.device_identity}",
             tuple(wanted),
             tuple(each.id for each in taken),
             providers=(RP,),
@@ -105,7 +105,7 @@ def overhaul(env: Environment, uuids: Sequence[str], instance: str) -> None:
         jobs.write(
             unit,
             OVERHAUL,
-            [Assignment(HOST, target.driver, target.device_identity, subject, tuple(steps))],
+            [Assignment(HOST, target.driver, target.device_identity, key, subject, tuple(steps))],
         )
 
     run(env, work)
