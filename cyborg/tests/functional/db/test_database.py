@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import sqlite3
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from cyborg.db.database import MAX_RETRIES, Contention, Database
-from cyborg.db.tables import hosts
+from cyborg.db.tables import hosts, metadata
 from cyborg.db.types import database_now
 from cyborg.domain.errors import ServiceUnavailable
 from cyborg.tests.helpers import make_conf
@@ -62,6 +63,41 @@ def test_contention_without_end_is_unavailable(database: Database) -> None:
     with pytest.raises(ServiceUnavailable):
         database.run(work)
     assert len(attempts) == MAX_RETRIES + 1
+
+
+def test_on_sqlite_nobody_else_writes_from_the_first_statement_on(tmp_path: Path) -> None:
+    """One that first reads would fail at its first change if another had written meanwhile."""
+    file = tmp_path / "cyborg.sqlite"
+    database = Database(make_conf(f"sqlite:///{file}"))
+    metadata.create_all(database.engine)
+    other = sqlite3.connect(file, timeout=0, isolation_level=None)
+
+    def work(connection: sa.Connection) -> None:
+        connection.execute(sa.select(hosts.c.name)).all()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        insert(connection, "a")
+
+    database.run(work)
+    other.execute("BEGIN IMMEDIATE")
+    other.close()
+    assert names(database) == ["a"]
+    database.dispose()
+
+
+def test_on_mariadb_a_later_read_sees_what_was_committed_meanwhile(mariadb_url: str) -> None:
+    """As on PostgreSQL: else a decision rests on what was so before a lock was waited for."""
+    database, other = Database(make_conf(mariadb_url)), Database(make_conf(mariadb_url))
+    metadata.create_all(database.engine)
+
+    def work(connection: sa.Connection) -> list[list[str]]:
+        seen = [list(connection.scalars(sa.select(hosts.c.name)))]
+        other.run(lambda theirs: insert(theirs, "a"))
+        return [*seen, list(connection.scalars(sa.select(hosts.c.name)))]
+
+    assert database.run(work) == [[], ["a"]]
+    database.dispose()
+    other.dispose()
 
 
 def test_times_come_back_as_they_were(database: Database) -> None:
