@@ -11,6 +11,9 @@ DATA := .standalone
 # For "make fuzz": cases an operation, a persona and a microversion; and on what.
 EXAMPLES := 500
 DATABASE := sqlite
+# For "make mutations": which, all if there is none, and how many at the same time.
+ONLY :=
+JOBS := 2
 # A checkout without tags or a tarball without .git has no version to find.
 export PBR_VERSION ?= 0.1.0
 
@@ -38,6 +41,10 @@ test-nova: $(VENV)/.run ## Try every instance operation under a real Nova, in a 
 fuzz: $(VENV)/.test ## Try the API at length with schemathesis (EXAMPLES=500, DATABASE=sqlite).
 	@CYBORG_TEST_FUZZ=$(EXAMPLES) CYBORG_TEST_FUZZ_DATABASE=$(DATABASE) $(VENV)/bin/python -m pytest \
 		cyborg/tests/functional/fuzz --timeout 0 $(ARGS)
+
+.PHONY: mutations
+mutations: $(VENV)/.test $(CLIENT_VENV)/.made $(SERVICES_VENV)/.made $(OPENSTACK_VENV)/.made ## Break the code on purpose and see that tests notice (ONLY="name ...", JOBS=2).
+	@$(VENV)/bin/python tools/mutations/run.py --jobs $(JOBS) $(ONLY) $(ARGS)
 
 .PHONY: deps
 deps: ## Install the system packages that the tests need (the only thing that installs any).
