@@ -38,7 +38,7 @@ from cyborg.domain.errors import (
 )
 from cyborg.domain.model import AcceleratorRequest, DeviceStatus, HandleCondition
 from cyborg.domain.states import ArqState
-from cyborg.domain.work import Prepare
+from cyborg.domain.work import Prepare, Work
 from cyborg.tests.helpers import (
     HOST,
     RecordingAgents,
@@ -500,6 +500,49 @@ def test_lost_work_is_sent_again_and_early_answers_are_fenced(
     assert arqs(env)[0].state is ArqState.BIND_STARTED
     finishing.finish(env, HOST, work.job_uuid, 2, None)
     assert arqs(env)[0].state is ArqState.BOUND
+
+
+def test_questions_and_answers_of_another_host_have_no_effect(
+    env: Environment, agents: RecordingAgents, caplog: pytest.LogCaptureFixture
+) -> None:
+    dirty(env)
+    [uuid] = make(env)
+    bind(env, uuid, instance=new_uuid())
+    [(_, work)] = agents.sent
+    before = arqs(env)
+    assert not finishing.begin(env, "elsewhere", work.job_uuid, work.generation, 0)
+    finishing.finish(env, "elsewhere", work.job_uuid, work.generation, None)
+    finishing.finish(env, "elsewhere", work.job_uuid, work.generation, "the card is stuck")
+    assert arqs(env) == before
+    assert [record.levelname for record in caplog.records].count("WARNING") == 3
+    assert finishing.begin(env, HOST, work.job_uuid, work.generation, 0)
+    finishing.finish(env, HOST, work.job_uuid, work.generation, None)
+    assert arqs(env)[0].state is ArqState.BOUND
+
+
+def test_an_agent_may_begin_the_newest_attempt_of_a_job_that_goes_on(
+    env: Environment, agents: RecordingAgents
+) -> None:
+    dirty(env)
+    [uuid] = make(env)
+    bind(env, uuid, instance=new_uuid())
+    expire_leases(env)
+    finishing.sweep(env)
+    first, second = (work for _, work in agents.sent)
+
+    def may(work: Work) -> bool:
+        return finishing.begin(env, HOST, work.job_uuid, work.generation, 0)
+
+    assert (may(first), may(second), may(second)) == (False, True, True)
+    releasing.delete(env, [uuid])
+    release = agents.sent[-1][1]
+    assert (may(second), may(release)) == (False, True)
+    finishing.finish(env, HOST, release.job_uuid, release.generation, None)
+    assert not may(release), "its handle is anybody's"
+    bind(env, *make(env), instance=new_uuid())
+    with env.database.engine.begin() as connection:
+        connection.execute(jobs.update().values(deadline=env.clock().replace(year=2000)))
+    assert not may(agents.sent[-1][1]), "its time is over, though nobody has looked yet"
 
 
 def test_deleting_while_it_is_prepared_releases_and_ignores_the_preparation(

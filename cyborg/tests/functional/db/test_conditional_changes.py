@@ -10,11 +10,15 @@ import sqlalchemy as sa
 
 from cyborg.conductor import creating
 from cyborg.conductor.environment import Environment
-from cyborg.db.accelerator_requests import change_state, lock_requests
-from cyborg.db.attach_handles import free_released, quarantine, take
+from cyborg.db.attach_handles import BindTarget, free_released, lock_providers, quarantine, take
 from cyborg.db.database import Contention
+from cyborg.db.request_changes import (
+    begin_delete,
+    lock_requests,
+    lock_requests_by_id,
+)
 from cyborg.db.tables import accelerator_requests, attach_handles
-from cyborg.domain.states import ArqState
+from cyborg.domain.clock import provider_uuid
 from cyborg.tests.helpers import deployable, device, profile, report
 
 
@@ -26,7 +30,7 @@ class Owned:
     owner: int
     other: int
     handle: int
-    deployable: int
+    target: BindTarget
 
     def row(self, table: sa.Table, id_: int) -> sa.Row[Any]:
         with self.env.database.reader() as connection:
@@ -42,30 +46,30 @@ def owned(env: Environment) -> Owned:
 
     def work(connection: sa.Connection) -> Owned:
         owner, other = (arq.id for arq in lock_requests(connection))
-        [handle] = connection.execute(sa.select(attach_handles)).all()
-        part = handle.deployable_id
-        assert take(connection, {owner: part}, env.clock(), dirtying=(), wait=True)
-        return Owned(env, owner, other, handle.id, part)
+        [target] = lock_providers(connection, [provider_uuid("part")]).values()
+        taken = take(connection, {owner: target}, env.clock(), wait=True)
+        assert taken is not None
+        return Owned(env, owner, other, taken[0].id, target)
 
     return env.database.run(work)
 
 
 def test_an_arq_that_changed_since_it_was_read_is_not_changed(owned: Owned) -> None:
     before = owned.row(accelerator_requests, owned.owner)
-    read = {owned.owner: before.generation - 1}
 
     def work(connection: sa.Connection) -> None:
+        [read] = lock_requests_by_id(connection, [owned.owner])
+        stale = dataclasses.replace(read, generation=read.generation - 1)
         with pytest.raises(Contention):
-            change_state(connection, read, ArqState.BOUND, owned.env.clock())
+            begin_delete(connection, [stale], owned.env.clock())
 
     owned.env.database.run(work)
     assert owned.row(accelerator_requests, owned.owner) == before
 
 
 def test_a_handle_that_has_an_owner_is_not_taken(owned: Owned) -> None:
-    def work(connection: sa.Connection) -> dict[int, int] | None:
-        wanted = {owned.other: owned.deployable}
-        return take(connection, wanted, owned.env.clock(), dirtying=(), wait=True)
+    def work(connection: sa.Connection) -> object:
+        return take(connection, {owned.other: owned.target}, owned.env.clock(), wait=True)
 
     assert owned.env.database.run(work) is None
     assert owned.row(attach_handles, owned.handle).accelerator_request_id == owned.owner

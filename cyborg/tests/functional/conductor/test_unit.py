@@ -1,0 +1,119 @@
+"""What follows a commit: once, in its order, and only if there was one."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass, field
+
+import pytest
+import sqlalchemy as sa
+
+from cyborg.conductor.environment import Environment
+from cyborg.conductor.unit import Order, Unit, run
+from cyborg.db.database import Contention
+from cyborg.db.tables import hosts
+from cyborg.domain.errors import CyborgError, NotFound, ServiceUnavailable
+from cyborg.tests.functional.conductor.harness import rows
+
+
+@dataclass
+class Noted:
+    """What was done, by follow-ups that say so."""
+
+    done: list[str] = field(default_factory=list)
+
+    def __call__(
+        self, name: str, order: Order = Order.AGENT, error: CyborgError | None = None
+    ) -> FollowUp:
+        return FollowUp(name, order, error, self.done)
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    name: str
+    order: Order
+    error: CyborgError | None
+    done: list[str] = field(compare=False)
+
+    def do(self, env: Environment) -> None:
+        assert rows(env, hosts), "before the commit"
+        self.done.append(self.name)
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def noted() -> Noted:
+    return Noted()
+
+
+def insert(unit: Unit) -> None:
+    unit.connection.execute(
+        hosts.insert().values(name="host", last_seen_at=unit.now, created_at=unit.now)
+    )
+
+
+def test_it_follows_the_commit_in_order_and_once(env: Environment, noted: Noted) -> None:
+    def work(unit: Unit) -> str:
+        unit.after(noted("tell", Order.NOVA))
+        unit.after(noted("dispatch"))
+        unit.after(noted("publish", Order.PLACEMENT))
+        unit.after(noted("dispatch"))
+        insert(unit)
+        return "result"
+
+    assert run(env, work) == "result"
+    assert noted.done == ["publish", "dispatch", "tell"]
+
+
+def test_of_a_use_case_that_is_done_again_only_the_last_try_counts(
+    env: Environment, noted: Noted
+) -> None:
+    tries = itertools.count()
+
+    def work(unit: Unit) -> None:
+        number = next(tries)
+        unit.after(noted(f"try {number}"))
+        insert(unit)
+        if number < 2:
+            raise Contention
+
+    run(env, work)
+    assert noted.done == ["try 2"]
+    assert len(rows(env, hosts)) == 1
+
+
+def test_nothing_follows_what_was_given_up(env: Environment, noted: Noted) -> None:
+    def work(unit: Unit) -> None:
+        unit.after(noted("dispatch"))
+        insert(unit)
+        raise NotFound("it is not there")
+
+    with pytest.raises(NotFound):
+        run(env, work)
+    assert noted.done == []
+    assert rows(env, hosts) == []
+
+
+def test_what_cannot_be_done_now_keeps_nothing_else_from_being_done(
+    env: Environment, noted: Noted
+) -> None:
+    def work(unit: Unit) -> None:
+        insert(unit)
+        unit.after(noted("publish", Order.PLACEMENT, ServiceUnavailable("Placement is away")))
+        unit.after(noted("dispatch"))
+
+    run(env, work)
+    assert noted.done == ["publish", "dispatch"]
+
+
+def test_a_unit_has_one_time(env: Environment) -> None:
+    times = [env.clock().replace(year=2000 + n) for n in range(9)]
+    env = dataclasses.replace(env, clock=iter(times).__next__)
+
+    def work(unit: Unit) -> object:
+        insert(unit)
+        return unit.now, unit.connection.scalar(sa.select(hosts.c.last_seen_at))
+
+    assert run(env, work) == (times[0], times[0])
