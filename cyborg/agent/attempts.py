@@ -65,6 +65,7 @@ class Attempts:
                 if number == 0:
                     self._journal.forget(newest.job_uuid)
                 return NotAllowed(newest.generation)
+            LOG.info("work started %s step=%d", task.log_fields(), number)
             error = task.act(number)
             if error is not None:
                 return self._ended(task, error)
@@ -93,7 +94,6 @@ class Attempts:
         except JournalError as failure:
             LOG.error("work refused %s reason=%s", task.log_fields(), failure)
             return str(failure)
-        LOG.info("work starts %s", task.log_fields())
         return None
 
     def _ended(self, task: Task, error: str | None) -> Ended:
