@@ -19,7 +19,7 @@ FIRST_DELAY = 1.0
 
 
 class InventoryReports(Protocol):
-    """The part of :class:`cyborg.rpc.conductor.ConductorClient` that reports need."""
+    """The part of :class:`cyborg.rpc.agents_door.AgentsDoorClient` that reports need."""
 
     def heartbeat(self, host: str, digest: str) -> bool:
         """Say that the host lives; return False when its whole report is wanted."""

@@ -13,7 +13,7 @@ from oslo_log import log
 
 from cyborg.agent.bitstream_cache import BitstreamCache
 from cyborg.agent.bitstreams import Bitstreams
-from cyborg.agent.endpoint import AgentEndpoint
+from cyborg.agent.endpoint import WORK_USE_CASES
 from cyborg.agent.executor import Executor
 from cyborg.agent.identity import provider_name
 from cyborg.agent.journal import Journal, read_boot_id
@@ -25,8 +25,11 @@ from cyborg.domain.inventory import Snapshot
 from cyborg.drivers.contract import Driver, DriverEnvironment
 from cyborg.drivers.host import Host
 from cyborg.drivers.loader import load_drivers
-from cyborg.rpc.conductor import ConductorClient
-from cyborg.rpc.transport import AGENT_TOPIC, PING_TIMEOUT, get_server
+from cyborg.rpc.agents_door import AgentsDoorClient
+from cyborg.rpc.caller import PING_TIMEOUT
+from cyborg.rpc.server import Server
+from cyborg.rpc.table import TableEndpoint
+from cyborg.rpc.transport import AGENT_SERVER, agent_door
 
 LOG = log.getLogger(__name__)
 
@@ -46,7 +49,7 @@ class AgentService:
         self._transport = transport
         self._standalone = standalone
         self._stopping = threading.Event()
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._executor: Executor | None = None
         self._reporter: Reporter | None = None
         self._report_loop: threading.Thread | None = None
@@ -63,7 +66,7 @@ class AgentService:
         state = Path(self._conf.state_path) / "agent"
         drivers = load_drivers(DriverEnvironment(self._conf, host, Host(state), time.sleep))
         self._warn_of(drivers)
-        conductor = ConductorClient(self._transport, lambda: float(self._conf.agent.rpc_timeout))
+        conductor = AgentsDoorClient(self._transport, lambda: float(self._conf.agent.rpc_timeout))
         journal = Journal(state / "journal", utcnow, read_boot_id())
         cache = BitstreamCache(state / "bitstreams", utcnow)
         cache.remove_unfinished()
@@ -78,7 +81,8 @@ class AgentService:
             bitstreams=bitstreams,
             report_changed=self._reporter.wake,
         )
-        self._server = _Server(self._transport, host, AgentEndpoint(self._executor.submit))
+        endpoint = TableEndpoint(WORK_USE_CASES, self._executor.submit)
+        self._server = Server(self._transport, agent_door(host), AGENT_SERVER, endpoint)
         conductor.connect()
         self._server.start()
         self._report_loop = threading.Thread(
@@ -111,7 +115,7 @@ class AgentService:
         if self._reporter is not None:
             self._reporter.wake()
 
-    def _report(self, conductor: ConductorClient, reporter: Reporter) -> None:
+    def _report(self, conductor: AgentsDoorClient, reporter: Reporter) -> None:
         # Where the queue is there, the first report need not fail.
         conductor.wait_until_reached(2 * PING_TIMEOUT)
         reporter.run()
@@ -120,7 +124,7 @@ class AgentService:
         self,
         host: str,
         drivers: Sequence[Driver],
-        conductor: ConductorClient,
+        conductor: AgentsDoorClient,
         journal: Journal,
         bitstreams: Bitstreams,
     ) -> Reporter:
@@ -141,33 +145,3 @@ class AgentService:
                     "set [agent] enabled_drivers to the drivers of this host's devices",
                     driver.name,
                 )
-
-
-class _Server:
-    """The RPC server, whose start and stop block while RabbitMQ is not there."""
-
-    def __init__(self, transport: Any, host: str, endpoint: AgentEndpoint) -> None:
-        self._server = get_server(transport, AGENT_TOPIC, host, endpoint)
-        self._stop_wanted = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="rpc-server", daemon=True)
-
-    def start(self) -> None:
-        """Begin to serve, as soon as the queue is there."""
-        self._thread.start()
-
-    def begin_stop(self) -> None:
-        """Take no more messages. Returns at once."""
-        self._stop_wanted.set()
-
-    def join(self, timeout: float) -> None:
-        """Wait until no message is being handled, but no longer than ``timeout``."""
-        self._thread.join(max(0.0, timeout))
-
-    def _serve(self) -> None:
-        try:
-            self._server.start()
-            self._stop_wanted.wait()
-            self._server.stop()
-            self._server.wait()
-        except Exception:  # a thread's outermost loop
-            LOG.exception("RPC server failed")

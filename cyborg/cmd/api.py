@@ -16,8 +16,9 @@ from cyborg.api.server import HttpServer, check_exposure, load_tls
 from cyborg.cmd import configuration, process
 from cyborg.db.database import ReadDatabase
 from cyborg.domain.errors import ConfigurationError
+from cyborg.rpc.caller import PING_TIMEOUT
 from cyborg.rpc.conductor import ConductorClient
-from cyborg.rpc.transport import PING_TIMEOUT, get_transport
+from cyborg.rpc.transport import get_transport
 
 LOG = log.getLogger(__name__)
 

@@ -64,7 +64,9 @@ def create_device_profile(
     return made
 
 
-def update_device_profile(env: Environment, uuid: str, changes: Mapping[str, Any]) -> DeviceProfile:
+def update_device_profile(
+    env: Environment, uuid: str, changes: Mapping[str, object]
+) -> DeviceProfile:
     """Change a profile. ARQs that are being made from it are waited for.
 
     :param changes: of ``description``, ``name`` and ``groups``; the last two only while no
@@ -74,7 +76,7 @@ def update_device_profile(env: Environment, uuid: str, changes: Mapping[str, Any
     :raises DeviceProfileInUse: ARQs use it.
     :raises DeviceProfileExists: the name is taken.
     """
-    checked = dict(changes)
+    checked: dict[str, Any] = dict(changes)
     if "name" in checked:
         checked["name"] = check_name(checked["name"])
     if "description" in checked:

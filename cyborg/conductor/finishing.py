@@ -61,8 +61,10 @@ def begin(env: Environment, host: str, uuid: str, generation: int, step: int) ->
 
 
 def finish(env: Environment, host: str, uuid: str, generation: int, error: str | None) -> None:
-    """Take an agent's answer. One that is not about the newest attempt, or not of the job's
-    host, has no effect."""
+    """Take an agent's answer.
+
+    One that is not about the newest attempt, or not of the job's host, has no effect.
+    """
     outcome = Outcome(None if error is None else error[:_REASON_LENGTH])
     if not _end(env, uuid, generation, outcome, host):
         LOG.info("late answer ignored job=%s generation=%s", uuid, generation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from oslo_db import exception as db_exception
@@ -26,25 +27,27 @@ def heartbeat(env: Environment, host: str, digest: str) -> bool:
     return run(env, lambda unit: inventory.touch_host(unit.connection, host, digest, unit.now))
 
 
-def report(env: Environment, host: str, wire: Any) -> None:
+def report(env: Environment, host: str, snapshot: Mapping[str, Any]) -> None:
     """Make the record of a host equal to its report, in one transaction.
+
+    :param snapshot: as it crossed; what breaks the schema of reports is not made a record of.
 
     :raises InvalidInput: the host has no usable name.
     :raises ReportRefused: the report is absurd; nothing was changed.
     """
     if not isinstance(host, str) or not 1 <= len(host) <= 255:
         raise InvalidInput("A host's name has 1 to 255 characters.")
-    snapshot = snapshot_from_wire(wire)
+    found = snapshot_from_wire(snapshot)
 
     def work(unit: Unit) -> Difference:
         connection = unit.connection
         host_id = inventory.lock_host(connection, host, unit.now)
-        changes = difference(inventory.recorded_devices(connection, host_id), snapshot)
+        changes = difference(inventory.recorded_devices(connection, host_id), found)
         if changes:
             touched = inventory_changes.apply(connection, host_id, changes, env.new_uuid, unit.now)
             for kind, uuids in touched.items():
                 providers.mark(unit, dict.fromkeys(uuids, host), kind)
-        digest = snapshot.digest() if changes.settled else None
+        digest = found.digest() if changes.settled else None
         inventory.record_digest(connection, host_id, digest, unit.now)
         return changes
 

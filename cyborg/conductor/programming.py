@@ -46,7 +46,7 @@ from cyborg.domain.work import Program, Region
 LOG = log.getLogger(__name__)
 
 
-def program(env: Environment, uuid: str, image_uuid: str, project_id: str | None) -> str:
+def program(env: Environment, deployable: str, image_uuid: str, project_id: str | None) -> str:
     """Begin to program a deployable; return the uuid of the job, whose end shows in the record.
 
     The same again while it goes on is a success without a second effect.
@@ -59,7 +59,7 @@ def program(env: Environment, uuid: str, image_uuid: str, project_id: str | None
     :raises DeployableBusy: it is being programmed otherwise, or one of its handles is being
         made ready or cleaned.
     """
-    return run(env, partial(_program, uuid, image_uuid, project_id))
+    return run(env, partial(_program, deployable, image_uuid, project_id))
 
 
 def _begins(unit: Unit, job: Job, step: int) -> bool:

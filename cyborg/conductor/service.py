@@ -14,14 +14,16 @@ from oslo_log import log
 from cyborg.clients.nova import load_nova
 from cyborg.clients.placement import load_placement
 from cyborg.conductor import events, finishing, periodic, providers
-from cyborg.conductor.endpoint import ConductorEndpoint
+from cyborg.conductor.endpoint import AGENT_USE_CASES, API_USE_CASES
 from cyborg.conductor.environment import Environment
 from cyborg.db import schema
 from cyborg.db.database import Database
 from cyborg.domain import clock
 from cyborg.domain.errors import ServiceUnavailable
 from cyborg.rpc.agent import AgentClient
-from cyborg.rpc.transport import CONDUCTOR_TOPIC, get_server
+from cyborg.rpc.server import Server
+from cyborg.rpc.table import TableEndpoint
+from cyborg.rpc.transport import AGENTS_DOOR, API_DOOR
 
 LOG = log.getLogger(__name__)
 
@@ -54,14 +56,13 @@ class ConductorService:
         :raises ConfigurationError: ``[placement]`` or ``[nova]`` cannot be used.
         """
         self._conf = conf
-        self._agents = AgentClient(transport)
         self._database = Database(conf)
         self._senders = futures.ThreadPoolExecutor(SENDERS, thread_name_prefix="conductor-sender")
         self._room = threading.BoundedSemaphore(WAITING_EVENTS)
         self._env = Environment(
             conf,
             self._database,
-            self._agents,
+            AgentClient(transport),
             clock.utcnow,
             clock.new_uuid,
             None if standalone else load_placement(conf),
@@ -70,8 +71,10 @@ class ConductorService:
         )
         if not standalone:
             self._warn()
-        endpoint = ConductorEndpoint(self._env)
-        self._server = get_server(transport, CONDUCTOR_TOPIC, conf.host, endpoint)
+        self._servers = [
+            Server(transport, door, conf.host, TableEndpoint(use_cases, self._env))
+            for door, use_cases in ((API_DOOR, API_USE_CASES), (AGENTS_DOOR, AGENT_USE_CASES))
+        ]
         self._stopping = threading.Event()
         self._serving = threading.Event()
         self._server_thread = _thread("rpc", self._serve)
@@ -94,10 +97,10 @@ class ConductorService:
         """Take no new requests, finish those begun, at most for ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
         self._stopping.set()
-        if self._serving.is_set():
-            drain = _thread("drain", self._drain)
-            drain.start()
-            drain.join(timeout)
+        for server in self._servers:
+            server.begin_stop()
+        for server in self._servers:
+            server.join(deadline - time.monotonic())
         for thread in self._lookers:
             thread.join(max(0.0, deadline - time.monotonic()))
         # What is not sent yet is another conductor's as soon as its lease has run out.
@@ -131,14 +134,12 @@ class ConductorService:
     def _serve(self) -> None:
         if not self._wait_for_database():
             return
-        self._agents.connect()
-        self._server.start()
+        for server in self._servers:
+            server.start()
+        for server in self._servers:
+            server.wait_until_serving()
         self._serving.set()
         LOG.info("conductor serves host=%s", self._conf.host)
-
-    def _drain(self) -> None:
-        self._server.stop()
-        self._server.wait()
 
     def _look_after(self, name: str, look: Callable[[Environment], int]) -> None:
         while not self._stopping.wait(self._conf.conductor.job_poll_interval):

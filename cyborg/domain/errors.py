@@ -170,6 +170,16 @@ class ServiceUnavailable(CyborgError):
     http_status = 503
 
 
+class ReleaseMismatch(CyborgError):
+    """Processes of two releases run, and one does not know what the other asks of it.
+
+    Worth trying again when the upgrade is over.
+    """
+
+    code = "cyborg.release_mismatch"
+    http_status = 503
+
+
 class RemoteError(CyborgError):
     """The conductor answered with an error; carries its code and status unchanged."""
 

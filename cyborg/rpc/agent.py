@@ -5,20 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from cyborg.domain.work import Work
-from cyborg.rpc.transport import AGENT_TOPIC, Caller
+from cyborg.rpc.caller import cast
+from cyborg.rpc.transport import agent_door
 from cyborg.rpc.wire import to_wire
 
 
 class AgentClient:
-    """Sends work; the agent reports its end through the conductor's ``finish_job``."""
+    """Sends work, and waits for no answer: an agent calls ``finish_job`` when it is done.
+
+    An answer to a message goes to the queue that the message names, and who may write there may
+    write to every queue. So agents answer none.
+    """
 
     def __init__(self, transport: Any) -> None:
-        self._caller = Caller(transport, AGENT_TOPIC)
-        self.connect = self._caller.connect
+        self._transport = transport
 
     def start(self, host: str, work: Work) -> None:
         """Send one piece of work to a host's agent. May be lost: the job's lease sees to it.
 
-        :raises ServiceUnavailable: the queue is not there.
+        :raises ServiceUnavailable: the queue, or the agent, is not there.
         """
-        self._caller.cast("start", server=host, work=to_wire(work))
+        cast(self._transport, agent_door(host), "start", work=to_wire(work))

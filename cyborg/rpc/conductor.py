@@ -1,34 +1,26 @@
-"""The conductor as the API and the agents see it. Every call may raise ``RemoteError``
-(the conductor's refusal, with code and status) or ``ServiceUnavailable``."""
+"""The conductor as the API sees it. Every call may raise ``RemoteError`` (the conductor's refusal,
+with code and status) or ``ServiceUnavailable``.
+
+A method has the signature of its use case: see ``cyborg.conductor.endpoint``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from cyborg.domain.inventory import Snapshot
 from cyborg.domain.model import AcceleratorRequest, Attribute, DeviceProfile, DeviceStatus
-from cyborg.rpc.transport import CONDUCTOR_TOPIC, Caller
+from cyborg.rpc.caller import Client
+from cyborg.rpc.transport import API_DOOR
 from cyborg.rpc.wire import from_wire
 
 
-class ConductorClient:
-    """One method a use case; one message each."""
+class ConductorClient(Client):
+    """What the API may ask for."""
 
-    def __init__(
-        self, transport: Any, timeout: Callable[[], float], caller: Caller | None = None
-    ) -> None:
-        """Make a client that has not reached the queue yet.
-
-        :param caller: what carries the calls, where it is not the message queue.
-        """
-        self._caller = caller or Caller(transport, CONDUCTOR_TOPIC)
-        self._timeout = timeout
-        self.connect = self._caller.connect
-        self.wait_until_reached = self._caller.wait_until_reached
+    door = API_DOOR
 
     def create_accelerator_requests(
-        self, device_profile_name: str, project_id: str | None, by_service: bool
+        self, device_profile_name: str, project_id: str | None, by_service: bool = False
     ) -> list[AcceleratorRequest]:
         """Make one ARQ for each unit of each group of the profile, all or none.
 
@@ -45,10 +37,10 @@ class ConductorClient:
     def bind(
         self,
         bindings: Mapping[str, Mapping[str, str]],
-        *,
         owner_project_id: str | None,
         by_service: bool,
         generations: Mapping[str, int] | None = None,
+        *,
         owner_is_certain: bool = True,
     ) -> None:
         """Bind ARQs, all or none; again with the same values is a success without effect.
@@ -148,30 +140,3 @@ class ConductorClient:
                 "program", deployable=deployable, image_uuid=image_uuid, project_id=project_id
             )
         )
-
-    def begin_work(self, host: str, uuid: str, generation: int, step: int) -> bool:
-        """Ask, as a host's agent, whether an attempt at a job may still act on the hardware.
-
-        :param step: which of the job's steps it is about to do, from 0.
-        """
-        return bool(
-            self._call("begin_work", host=host, uuid=uuid, generation=generation, step=step)
-        )
-
-    def heartbeat(self, host: str, digest: str) -> bool:
-        """Say that a host lives; return False when its whole report is wanted."""
-        return bool(self._call("heartbeat", host=host, digest=digest))
-
-    def report(self, host: str, snapshot: Snapshot) -> None:
-        """Apply what a host found. What breaks the schema is refused and changes nothing."""
-        self._call("report", host=host, snapshot=snapshot.to_wire())
-
-    def finish_job(self, host: str, uuid: str, generation: int, error: str | None) -> None:
-        """Report, as a host's agent, how a job ended: ``error`` is None, or says why it failed.
-
-        An answer to an attempt that is not the newest has no effect.
-        """
-        self._call("finish_job", host=host, uuid=uuid, generation=generation, error=error)
-
-    def _call(self, method: str, **arguments: Any) -> Any:
-        return self._caller.call(method, timeout=self._timeout(), **arguments)

@@ -15,13 +15,14 @@ import sqlalchemy as sa
 import webob
 
 from cyborg.api.app import build_application
-from cyborg.conductor.endpoint import ConductorEndpoint
+from cyborg.conductor.endpoint import API_USE_CASES
 from cyborg.conductor.environment import Environment
 from cyborg.db.database import ReadDatabase
 from cyborg.db.tables import metadata
 from cyborg.domain.clock import new_uuid, provider_uuid
+from cyborg.rpc.caller import Caller
 from cyborg.rpc.conductor import ConductorClient
-from cyborg.rpc.transport import Caller
+from cyborg.rpc.table import TableEndpoint
 from cyborg.rpc.wire import open_answer
 from cyborg.tests.helpers import HOST, counted_statements
 
@@ -31,15 +32,13 @@ ARQS = "/v2/accelerator_requests"
 
 
 class InProcess(Caller):
-    """Calls the endpoint as the message queue would."""
+    """Calls what the API may call, as the message queue would."""
 
-    def __init__(self, endpoint: ConductorEndpoint) -> None:
-        self._endpoint = endpoint
+    def __init__(self, env: Environment) -> None:
+        self._endpoint = TableEndpoint(API_USE_CASES, env)
         self.calls: list[str] = []
 
-    def call(
-        self, method: str, *, timeout: float, server: str | None = None, **arguments: Any
-    ) -> Any:
+    def call(self, method: str, *, timeout: float, **arguments: Any) -> Any:
         self.calls.append(method)
         sent = json.loads(json.dumps(arguments))
         answer = getattr(self._endpoint, method)({}, **sent)
@@ -52,7 +51,7 @@ class Service:
     def __init__(self, env: Environment) -> None:
         env.conf.set_override("auth_strategy", "noauth")
         self.env = env
-        self.queue = InProcess(ConductorEndpoint(env))
+        self.queue = InProcess(env)
         client = ConductorClient(None, lambda: 1.0, self.queue)
         self.database = ReadDatabase(env.conf)
         self.application = build_application(env.conf, self.database, client)

@@ -48,6 +48,7 @@ CODES = {
     "cyborg.unsupported_media_type": 415,
     "cyborg.arq.not_resolved": 423,
     "cyborg.deployable.programming_failed": 502,
+    "cyborg.release_mismatch": 503,
     "cyborg.unavailable": 503,
 }
 

@@ -100,7 +100,7 @@ def answer(env: Environment, uuid: str, error: str | None) -> None:
     )
     with env.database.reader() as connection:
         job = connection.execute(query.where(accelerator_requests.c.uuid == uuid)).one()
-    finishing.finish(env, HOST, job.uuid, job.generation, error)
+    finishing.finish(env, job.host, job.uuid, job.generation, error)
 
 
 def fail_to_prepare(env: Environment, *uuids: str, error: str = "the card is stuck") -> None:

@@ -502,24 +502,6 @@ def test_lost_work_is_sent_again_and_early_answers_are_fenced(
     assert arqs(env)[0].state is ArqState.BOUND
 
 
-def test_questions_and_answers_of_another_host_have_no_effect(
-    env: Environment, agents: RecordingAgents, caplog: pytest.LogCaptureFixture
-) -> None:
-    dirty(env)
-    [uuid] = make(env)
-    bind(env, uuid, instance=new_uuid())
-    [(_, work)] = agents.sent
-    before = arqs(env)
-    assert not finishing.begin(env, "elsewhere", work.job_uuid, work.generation, 0)
-    finishing.finish(env, "elsewhere", work.job_uuid, work.generation, None)
-    finishing.finish(env, "elsewhere", work.job_uuid, work.generation, "the card is stuck")
-    assert arqs(env) == before
-    assert [record.levelname for record in caplog.records].count("WARNING") == 3
-    assert finishing.begin(env, HOST, work.job_uuid, work.generation, 0)
-    finishing.finish(env, HOST, work.job_uuid, work.generation, None)
-    assert arqs(env)[0].state is ArqState.BOUND
-
-
 def test_an_agent_may_begin_the_newest_attempt_of_a_job_that_goes_on(
     env: Environment, agents: RecordingAgents
 ) -> None:

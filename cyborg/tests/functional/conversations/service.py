@@ -17,7 +17,6 @@ from pytest import MonkeyPatch
 
 from cyborg.api import microversions
 from cyborg.api.app import build_application
-from cyborg.conductor.endpoint import ConductorEndpoint
 from cyborg.conductor.environment import Environment
 from cyborg.conf.opts import MAX_BODY
 from cyborg.db import schema
@@ -128,7 +127,7 @@ class Service(GabbiFixture):  # type: ignore[misc]  # gabbi has no types
         self._reading = ReadDatabase(conf)
         env = Environment(conf, self._database, RecordingAgents(), clock.utcnow, clock.new_uuid)
         _discover(env)
-        client = ConductorClient(None, lambda: 1.0, InProcess(ConductorEndpoint(env)))
+        client = ConductorClient(None, lambda: 1.0, InProcess(env))
         Service.application = build_application(conf, self._reading, client)
         self._environment = MonkeyPatch()
         for name, value in _names().items():

@@ -18,7 +18,6 @@ from oslo_config import cfg
 from cyborg.api.app import build_application
 from cyborg.api.authentication import register_options
 from cyborg.conductor import binding, catalogue, creating, finishing, releasing
-from cyborg.conductor.endpoint import ConductorEndpoint
 from cyborg.conductor.environment import Environment
 from cyborg.db import schema
 from cyborg.db.database import Database, ReadDatabase
@@ -113,7 +112,7 @@ class World:
             clock=clock.utcnow,
             new_uuid=uuids().__next__,
         )
-        client = ConductorClient(None, lambda: 1.0, InProcess(ConductorEndpoint(self.env)))
+        client = ConductorClient(None, lambda: 1.0, InProcess(self.env))
         self.reading = ReadDatabase(self.conf)
         self.application = build_application(self.conf, self.reading, client)
         self.known = Known()
@@ -242,7 +241,7 @@ def _answer(env: Environment, arq: str, error: str | None) -> None:
     )
     with env.database.reader() as connection:
         job = connection.execute(query.where(accelerator_requests.c.uuid == arq)).one()
-    finishing.finish(env, HOST, job.uuid, job.generation, error)
+    finishing.finish(env, job.host, job.uuid, job.generation, error)
 
 
 def _bind_failed(env: Environment, arq: str, project: str) -> None:

@@ -15,7 +15,6 @@ from oslo_config import cfg
 
 from cyborg.api.app import build_application
 from cyborg.clients.nova import load_nova
-from cyborg.conductor.endpoint import ConductorEndpoint
 from cyborg.conductor.environment import Environment
 from cyborg.conf import opts
 from cyborg.db import schema
@@ -57,7 +56,7 @@ class World:
             clock.new_uuid,
             nova=load_nova(self.conf),
         )
-        queue = InProcess(ConductorEndpoint(self.env))
+        queue = InProcess(self.env)
         self._client = ConductorClient(None, lambda: 1.0, queue)
         self.application = build_application(self.conf, self.database, self._client)
         projects = {owner: keystone.project_id(name) for owner, name in OWNERS.items()}

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from cyborg.agent.endpoint import AgentEndpoint
+from cyborg.agent.endpoint import WORK_USE_CASES
 from cyborg.agent.journal import VERSION, Entry, Journal, Phase
 from cyborg.domain.clock import utcnow
 from cyborg.domain.plain import to_plain
 from cyborg.domain.work import STEPS, Handle, Prepare, Program, Region, Release, Step, Work
+from cyborg.rpc.table import TableEndpoint
 
 DATA = Path(__file__).parent / "data"
 JOB = "0b7a3f9c-52d1-4e68-8a17-c4f0e2d9b635"
@@ -113,9 +114,9 @@ def test_what_we_journal_is_read_by_whoever_reads_the_sample() -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_message_is_understood(name: str) -> None:
     taken: list[Work] = []
-    endpoint = AgentEndpoint(taken.append)
-    endpoint.start({}, sample(f"start-{name}"))
-    endpoint.start({}, with_fields_added(sample(f"start-{name}")))
+    endpoint = TableEndpoint(WORK_USE_CASES, taken.append)
+    endpoint.start({}, work=sample(f"start-{name}"))
+    endpoint.start({}, work=with_fields_added(sample(f"start-{name}")))
     assert taken == [work(SAMPLES[name], kind=name)] * 2
 
 

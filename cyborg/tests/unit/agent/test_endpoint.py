@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cyborg.agent.endpoint import AgentEndpoint
+from cyborg.agent.endpoint import WORK_USE_CASES
 from cyborg.domain.work import Work
-from cyborg.rpc.wire import open_answer, to_wire
+from cyborg.rpc.table import TableEndpoint
+from cyborg.rpc.wire import to_wire
 from cyborg.tests.unit.agent.helpers import make_work
 
 WORK = make_work()
@@ -30,33 +31,29 @@ def taken() -> list[Work]:
 
 
 @pytest.fixture
-def endpoint(taken: list[Work]) -> AgentEndpoint:
-    return AgentEndpoint(taken.append)
+def endpoint(taken: list[Work]) -> TableEndpoint:
+    return TableEndpoint(WORK_USE_CASES, taken.append)
 
 
-def test_ping(endpoint: AgentEndpoint) -> None:
-    assert open_answer(endpoint.ping({})) is None
-
-
-def test_work_is_taken(endpoint: AgentEndpoint, taken: list[Work]) -> None:
-    endpoint.start({}, WIRE)
+def test_work_is_taken(endpoint: TableEndpoint, taken: list[Work]) -> None:
+    endpoint.start({}, work=WIRE)
     assert taken == [WORK]
 
 
-def test_a_newer_conductor_is_understood(endpoint: AgentEndpoint, taken: list[Work]) -> None:
+def test_a_newer_conductor_is_understood(endpoint: TableEndpoint, taken: list[Work]) -> None:
     newer = STEP | {"new_field": 1, "handle": HANDLE | {"new_field": 1}}
-    endpoint.start({}, WIRE | {"new_field": 1, "steps": [newer]})
+    endpoint.start({}, work=WIRE | {"new_field": 1, "steps": [newer]})
     assert taken == [WORK]
 
 
 def test_a_step_that_is_not_known_is_dropped_and_named(
-    endpoint: AgentEndpoint, taken: list[Work], caplog: pytest.LogCaptureFixture
+    endpoint: TableEndpoint, taken: list[Work], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The rest of it is not done either."""
-    endpoint.start({}, WIRE | {"steps": [STEP, {"step": "burn", "handle": HANDLE}]})
+    endpoint.start({}, work=WIRE | {"steps": [STEP, {"step": "burn", "handle": HANDLE}]})
     assert taken == []
     (record,) = caplog.records
-    assert "work not understood" in record.message
+    assert "message not understood" in record.message
     assert "this release does not know the step burn" in record.message
 
 
@@ -86,9 +83,9 @@ def test_a_step_that_is_not_known_is_dropped_and_named(
     ],
 )
 def test_garbage_is_dropped(
-    endpoint: AgentEndpoint, taken: list[Work], caplog: pytest.LogCaptureFixture, work: object
+    endpoint: TableEndpoint, taken: list[Work], caplog: pytest.LogCaptureFixture, work: object
 ) -> None:
-    endpoint.start({}, work)
+    endpoint.start({}, work=work)
     assert taken == []
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
@@ -97,10 +94,11 @@ def test_garbage_is_dropped(
 @given(st.dictionaries(st.sampled_from(sorted(WIRE)), JSON, min_size=1) | JSON)
 def test_no_message_raises(change: Any) -> None:
     work = WIRE | change if isinstance(change, dict) else change
-    AgentEndpoint(lambda work: None).start({}, work)
+    TableEndpoint(WORK_USE_CASES, lambda work: None).start({}, work=work)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.sampled_from([*sorted(STEP), "step"]), JSON, min_size=1))
 def test_no_step_raises(change: Any) -> None:
-    AgentEndpoint(lambda work: None).start({}, WIRE | {"steps": [STEP | change]})
+    endpoint = TableEndpoint(WORK_USE_CASES, lambda work: None)
+    endpoint.start({}, work=WIRE | {"steps": [STEP | change]})

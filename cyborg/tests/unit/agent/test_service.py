@@ -11,6 +11,7 @@ from typing import Any
 
 import oslo_messaging
 import pytest
+from kombu.connection import Connection
 from oslo_config import cfg
 from oslo_messaging._metrics import client as metrics
 from oslo_messaging._tracing import client as tracing
@@ -25,18 +26,15 @@ from cyborg.domain.model import JobKind
 from cyborg.domain.work import Handle, Prepare, Release, Work
 from cyborg.drivers.loader import NAMESPACE
 from cyborg.rpc.agent import AgentClient
-from cyborg.rpc.transport import AGENT_TOPIC, CONDUCTOR_TOPIC, get_server
-from cyborg.rpc.wire import answer
-from cyborg.tests.unit.agent.helpers import PATIENCE
+from cyborg.rpc.server import Server
+from cyborg.rpc.table import TableEndpoint
+from cyborg.rpc.transport import AGENTS_DOOR, agent_door, get_client
+from cyborg.tests.unit.agent.helpers import HOST, PATIENCE
 from cyborg.tests.unit.drivers.helpers import make_conf, our_entry_points
 
-HOST = "compute-1.example.org"
 
-
-class ConductorEndpoint:
+class Conductor:
     """What of the conductor the agent calls."""
-
-    target = oslo_messaging.Target(version="1.0")
 
     def __init__(self) -> None:
         self.digest: str | None = None
@@ -45,31 +43,22 @@ class ConductorEndpoint:
         self.begun: queue.Queue[tuple[str, str, int, int]] = queue.Queue()
         self.finished: queue.Queue[tuple[str, int, str | None]] = queue.Queue()
 
-    def ping(self, ctxt: object) -> dict[str, Any]:
-        return answer(lambda: None)
-
-    def heartbeat(self, ctxt: object, host: str, digest: str) -> dict[str, Any]:
+    def heartbeat(self, host: str, digest: str) -> bool:
         self.heartbeats.put((host, digest))
-        return answer(lambda: digest == self.digest)
+        return digest == self.digest
 
-    def report(self, ctxt: object, host: str, snapshot: object) -> dict[str, Any]:
+    def report(self, host: str, snapshot: object) -> None:
         found = snapshot_from_wire(snapshot)
         self.digest = found.digest()
         self.reports.put((host, found))
-        return answer(lambda: None)
 
-    def begin_work(
-        self, ctxt: object, host: str, uuid: str, generation: int, step: int
-    ) -> dict[str, Any]:
+    def begin_work(self, host: str, uuid: str, generation: int, step: int) -> bool:
         self.begun.put((host, uuid, generation, step))
-        return answer(lambda: True)
+        return True
 
-    def finish_job(
-        self, ctxt: object, host: str, uuid: str, generation: int, error: str | None
-    ) -> dict[str, Any]:
+    def finish_job(self, host: str, uuid: str, generation: int, error: str | None) -> None:
         assert host == HOST
         self.finished.put((uuid, generation, error))
-        return answer(lambda: None)
 
 
 @pytest.fixture(autouse=True)
@@ -99,21 +88,30 @@ def conf(tmp_path: Path) -> cfg.ConfigOpts:
 def transport(conf: cfg.ConfigOpts) -> Iterator[Any]:
     oslo_messaging.set_transport_defaults("cyborg-test")
     # Queues in memory are the process's: a host of its own keeps this test's apart.
+    host = uuid.uuid4().hex
     transport = oslo_messaging.get_rpc_transport(
-        conf, url=f"kombu+memory://{uuid.uuid4().hex}/", allowed_remote_exmods=[]
+        conf, url=f"kombu+memory://{host}/", allowed_remote_exmods=[]
     )
+    # A real broker has this one from the beginning.
+    connection: Any = Connection
+    with connection(f"memory://{host}/") as opened:
+        opened.channel().exchange_declare(AGENTS_DOOR.exchange, "topic")
     yield transport
     transport.cleanup()
 
 
 @pytest.fixture
-def conductor(transport: Any) -> Iterator[ConductorEndpoint]:
-    endpoint = ConductorEndpoint()
-    server = get_server(transport, CONDUCTOR_TOPIC, "conductor-1", endpoint)
+def conductor(transport: Any) -> Iterator[Conductor]:
+    conductor = Conductor()
+    table = {
+        name: getattr(conductor, name)
+        for name in ("heartbeat", "report", "begin_work", "finish_job")
+    }
+    server = Server(transport, AGENTS_DOOR, "conductor-1", TableEndpoint(table))
     server.start()
-    yield endpoint
-    server.stop()
-    server.wait()
+    yield conductor
+    server.begin_stop()
+    server.join(PATIENCE)
 
 
 @pytest.fixture
@@ -138,17 +136,10 @@ def make_work(snapshot: Snapshot, kind: JobKind, generation: int = 1) -> Work:
     return Work(new_uuid(), generation, kind.value, device.driver, device.identity, (step,))
 
 
-def reached(transport: Any) -> AgentClient:
-    """Return a client that has reached the queue."""
-    client = AgentClient(transport)
-    client._caller._reached.set()
-    return client
-
-
 def test_report_work_and_end(
     conf: cfg.ConfigOpts,
     transport: Any,
-    conductor: ConductorEndpoint,
+    conductor: Conductor,
     make: Callable[..., AgentService],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -160,7 +151,7 @@ def test_report_work_and_end(
     assert snapshot.devices[0].deployables[0].name == f"{HOST}_FakeDevice"
 
     work = make_work(snapshot, JobKind.PREPARE, generation=7)
-    reached(transport).start(HOST, work)
+    AgentClient(transport).start(HOST, work)
     assert conductor.finished.get(timeout=PATIENCE) == (work.job_uuid, 7, None)
     assert conductor.begun.get_nowait() == (HOST, work.job_uuid, 7, 0)
     assert (Path(conf.state_path) / "agent" / "journal" / f"{work.job_uuid}.json").exists()
@@ -170,22 +161,20 @@ def test_report_work_and_end(
     _, changed = conductor.reports.get(timeout=PATIENCE)
     assert changed.devices[0].deployables[0].needs_release
     work = make_work(changed, JobKind.RELEASE)
-    reached(transport).start(HOST, work)
+    AgentClient(transport).start(HOST, work)
     finished, _, error = conductor.finished.get(timeout=PATIENCE)
     assert finished == work.job_uuid
     assert error is not None
     assert "release_failures" in error
 
-    client = oslo_messaging.get_rpc_client(
-        transport, oslo_messaging.Target(topic=AGENT_TOPIC, version="1.0", server=HOST)
-    )
-    assert client.prepare(timeout=PATIENCE).call({}, "ping") == {"v": 1, "result": None}
+    client = get_client(transport, agent_door(HOST)).prepare(timeout=PATIENCE)
+    assert client.call({}, "ping") == {"v": 1, "result": "pong"}
     assert "devices which do not exist" not in caplog.text
 
 
 def test_a_restart_reports_nothing_new(
     conf: cfg.ConfigOpts,
-    conductor: ConductorEndpoint,
+    conductor: Conductor,
     make: Callable[..., AgentService],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -238,7 +227,7 @@ def test_start_and_stop_while_the_queue_is_not_there(
 ) -> None:
     """Neither call waits for it; a start that comes through late is undone."""
     server = BlockedServer()
-    monkeypatch.setattr("cyborg.agent.service.get_server", lambda *_arguments: server)
+    monkeypatch.setattr("cyborg.rpc.server.get_server", lambda *_arguments: server)
     service = make()
     service.start()
     service.stop(0.05)

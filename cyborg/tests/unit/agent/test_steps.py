@@ -11,12 +11,13 @@ from typing import ClassVar
 import pytest
 
 from cyborg.agent.bitstreams import BitstreamError
-from cyborg.agent.endpoint import AgentEndpoint
+from cyborg.agent.endpoint import WORK_USE_CASES
 from cyborg.agent.journal import Phase
 from cyborg.agent.steps import PERFORMERS, Performer
 from cyborg.domain.plain import to_plain
 from cyborg.domain.work import STEPS, Prepare, Program, Release, Step
 from cyborg.drivers.contract import DriverError, Handle
+from cyborg.rpc.table import TableEndpoint
 from cyborg.tests.unit.agent.helpers import (
     IMAGE,
     PATIENCE,
@@ -160,12 +161,13 @@ def test_another_step_needs_its_class_and_its_performer(
     driver = WarmDriver()
     bench.executor = bench.make_executor(drivers={"test_driver": driver})
     message = to_plain(work_of(Warm(make_handle(), {"celsius": "40"}), prepare()))
-    AgentEndpoint(bench.executor.submit).start({}, message)
+    TableEndpoint(WORK_USE_CASES, bench.executor.submit).start({}, work=message)
     assert bench.conductor.next_finished() == (job_uuid(1), 1, None)
     assert driver.calls == [("warm 40", "handle-1"), ("prepare", "handle-1")]
     assert [step for _, _, step in bench.conductor.asked] == [0, 1]
     # Known from the journal, and not done twice.
-    AgentEndpoint(bench.executor.submit).start({}, message | {"generation": 2})
+    again = message | {"generation": 2}
+    TableEndpoint(WORK_USE_CASES, bench.executor.submit).start({}, work=again)
     assert bench.conductor.next_finished() == (job_uuid(1), 2, None)
     assert len(driver.calls) == 2
     assert bench.executor.drain(PATIENCE)

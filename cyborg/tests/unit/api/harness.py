@@ -81,7 +81,10 @@ class Believing:
 
 @dataclass
 class RecordingConductor:
-    """The process border: keeps each call, and answers or raises what it was told."""
+    """The process border: keeps each call, and answers or raises what it was told.
+
+    ``unit/rpc/test_signatures`` sees to it that it has the client's signatures.
+    """
 
     calls: list[tuple[str, Any]] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
@@ -98,7 +101,7 @@ class RecordingConductor:
         return answer
 
     def create_accelerator_requests(
-        self, device_profile_name: str, project_id: str | None, by_service: bool
+        self, device_profile_name: str, project_id: str | None, by_service: bool = False
     ) -> list[AcceleratorRequest]:
         arguments = (device_profile_name, project_id, by_service)
         made = self._answer("create_accelerator_requests", arguments)
@@ -107,10 +110,10 @@ class RecordingConductor:
     def bind(
         self,
         bindings: Mapping[str, Mapping[str, str]],
-        *,
         owner_project_id: str | None,
         by_service: bool,
         generations: Mapping[str, int] | None = None,
+        *,
         owner_is_certain: bool = True,
     ) -> None:
         self.generations.append(generations)
@@ -130,7 +133,10 @@ class RecordingConductor:
     def delete_accelerator_requests_of(self, instance_uuid: str) -> None:
         self._answer("delete_accelerator_requests_of", instance_uuid)
 
-    def create_device_profile(self, **fields: Any) -> DeviceProfile:
+    def create_device_profile(
+        self, *, name: object, groups: object, description: str | None, uuid: str | None
+    ) -> DeviceProfile:
+        fields = {"name": name, "groups": groups, "description": description, "uuid": uuid}
         made: DeviceProfile = self._answer("create_device_profile", fields)
         return made
 
