@@ -70,6 +70,10 @@ api-ref: $(VENV)/.test ## Make the API reference's examples and tables again, fr
 	@$(VENV)/bin/python -m pytest -q cyborg/tests/functional/test_api_samples.py -k sqlite --update-samples
 	@PYTHONWARNINGS=ignore $(VENV)/bin/python tools/api_ref/generate.py
 
+.PHONY: signatures
+signatures: $(VENV)/.test ## Keep the signatures of RPC for the next commit, if nothing is taken away.
+	@$(VENV)/bin/python -m cyborg.tests.unit.rpc.signatures
+
 .PHONY: clean
 clean: ## Remove the data, the virtual environments and what was built.
 	rm -rf $(DATA) clouds.yaml $(VENV) $(CLIENT_VENV) $(SERVICES_VENV) $(OPENSTACK_VENV) $(DOCS_VENV) */build build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
