@@ -5,6 +5,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -53,12 +54,41 @@ class RabbitMQ(Server):
         )
         return f"rabbit://guest:guest@127.0.0.1:{self.port}/{name}"
 
+    def create_user(self, url: str, name: str, rights: Sequence[str]) -> str:
+        """Create a user of a virtual host and return its transport URL; it must be a new one.
+
+        :param rights: expressions for what it may configure, write and read.
+        :raises ServerError: the server refused or does not answer.
+        """
+        user = _binary(name)
+        self._call(f'ok = rabbit_auth_backend_internal:add_user({user}, {user}, <<"guest">>).')
+        self.set_rights(url, name, rights)
+        return f"rabbit://{name}:{name}@127.0.0.1:{self.port}/{_vhost(url)}"
+
+    def set_rights(self, url: str, name: str, rights: Sequence[str]) -> None:
+        """Let a user of a virtual host configure, write and read what fits three expressions.
+
+        :raises ServerError: the server refused or does not answer.
+        """
+        patterns = ", ".join(_binary(pattern) for pattern in rights)
+        self._call(
+            "ok = rabbit_auth_backend_internal:set_permissions("
+            f'{_binary(name)}, {_binary(_vhost(url))}, {patterns}, <<"guest">>).'
+        )
+
+    def delete_user(self, name: str) -> None:
+        """Delete a user.
+
+        :raises ServerError: there is none, or the server does not answer.
+        """
+        self._call(f'ok = rabbit_auth_backend_internal:delete_user({_binary(name)}, <<"guest">>).')
+
     def delete_vhost(self, url: str) -> None:
         """Delete a virtual host, if it is there, and close the connections that it still has.
 
         :raises ServerError: the server refused or does not answer.
         """
-        name = urlsplit(url).path.removeprefix("/")
+        name = _vhost(url)
         self._call(
             f'case rabbit_vhost:exists(<<"{name}">>) of '
             f'true -> ok = rabbit_vhost:delete(<<"{name}">>, <<"guest">>); false -> ok end.'
@@ -121,6 +151,16 @@ class RabbitMQ(Server):
         server = [self.binary("rabbitmq-server")]
         # Our own port mapper first: one that the server starts would outlive it.
         return f"{shlex.join(mapper)} & exec {shlex.join(server)}"
+
+
+def _vhost(url: str) -> str:
+    return urlsplit(url).path.removeprefix("/")
+
+
+def _binary(text: str) -> str:
+    """Return a string as Erlang source."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'<<"{escaped}">>'
 
 
 def _server_script() -> str | None:
