@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
-import sqlalchemy as sa
 import webob
 
 from cyborg.api import microversions
@@ -20,6 +19,7 @@ from cyborg.api.microversions import V2_4
 from cyborg.api.operations import ATTRIBUTE, Operation
 from cyborg.api.paging import next_link
 from cyborg.api.parameters import UUID, Parameter
+from cyborg.db.database import Connection
 from cyborg.domain.errors import NotFound
 from cyborg.domain.paging import Page
 
@@ -105,7 +105,7 @@ class Resource:
         call: Call,
         key: str,
         view: View[R],
-        find: Callable[[sa.Connection, Page], Sequence[R]],
+        find: Callable[[Connection, Page], Sequence[R]],
         path: str = "",
     ) -> dict[str, object]:
         """Return the page that a call asks for, as it is answered: the list first.

@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import sqlalchemy as sa
 from oslo_log import log
 
 from cyborg.conductor import events, preparing, providers
@@ -26,6 +25,7 @@ from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import Unit, run
 from cyborg.db import attach_handles
 from cyborg.db.attach_handles import BindTarget, TakenHandle
+from cyborg.db.database import Connection
 from cyborg.db.request_changes import (
     BoundTo,
     LockedRequest,
@@ -191,7 +191,7 @@ def _check_bindable(arq: LockedRequest) -> None:
 
 
 def _targets(
-    connection: sa.Connection, request: Bind, arqs: Sequence[LockedRequest]
+    connection: Connection, request: Bind, arqs: Sequence[LockedRequest]
 ) -> dict[int, BindTarget]:
     """Return each ARQ's deployable, by the ARQ's id, after every check."""
     wanted = {arq.id: request.bindings[arq.uuid].device_rp_uuid for arq in arqs}

@@ -25,9 +25,9 @@ from cyborg.db.request_changes import (
     fail_unbind_unseen,
     unbind_requests,
 )
-from cyborg.domain.model import Job, JobKind, ProviderJobKind, Subject
+from cyborg.domain.model import JobKind, ProviderJobKind
 from cyborg.domain.states import UNBIND_FAILS_AS, ArqState
-from cyborg.domain.work import Prepare, Release
+from cyborg.domain.work import Job, Prepare, Release, Subject
 
 LOG = log.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from cyborg.conductor.kinds import KINDS
 from cyborg.conductor.unit import Unit, run
 from cyborg.db import jobs as rows
 from cyborg.db.request_changes import lock_requests_by_id
-from cyborg.domain.model import Job
+from cyborg.domain.work import Job
 from cyborg.rpc.context import working_for
 
 LOG = log.getLogger(__name__)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from oslo_db import exception as db_exception
 from oslo_log import log
 
 from cyborg.conductor import providers
@@ -53,7 +52,7 @@ def report(env: Environment, host: str, snapshot: Mapping[str, Any]) -> None:
 
     try:
         changes = run(env, work)
-    except db_exception.DBDuplicateEntry as error:
+    except inventory_changes.NameTaken as error:
         raise ReportRefused(
             f"report of {host} refused: another host has a deployable of the same name"
         ) from error

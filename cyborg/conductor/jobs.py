@@ -24,8 +24,7 @@ from cyborg.conductor.unit import Order, Unit
 from cyborg.db import jobs as rows
 from cyborg.db.request_changes import LockedRequest
 from cyborg.domain.errors import ServiceUnavailable
-from cyborg.domain.model import Job, Subject
-from cyborg.domain.work import Step, Work
+from cyborg.domain.work import Job, Step, Subject, Work
 
 LOG = log.getLogger(__name__)
 
@@ -76,7 +75,7 @@ class Assignment:
     driver: str
     #: Identity of the device.
     device: str
-    #: What it is about; see :class:`cyborg.domain.model.Job`.
+    #: What it is about; see :class:`cyborg.domain.work.Job`.
     key: str
     subject: Subject
     steps: tuple[Step, ...]

@@ -14,9 +14,9 @@ from cyborg.conductor.jobs import Assignment, Kind
 from cyborg.conductor.unit import Unit
 from cyborg.db.attach_handles import TakenHandle
 from cyborg.db.request_changes import LockedRequest, fail_requests, finish_binds
-from cyborg.domain.model import EventStatus, Job, JobKind, ProviderJobKind, Subject
+from cyborg.domain.model import EventStatus, JobKind, ProviderJobKind
 from cyborg.domain.states import ArqState
-from cyborg.domain.work import Prepare
+from cyborg.domain.work import Job, Prepare, Subject
 
 LOG = log.getLogger(__name__)
 

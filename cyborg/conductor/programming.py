@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import sqlalchemy as sa
 from oslo_log import log
 
 from cyborg.conductor import jobs, providers
@@ -24,6 +23,7 @@ from cyborg.conductor.jobs import Assignment, Kind
 from cyborg.conductor.unit import Unit, run
 from cyborg.db import jobs as job_rows
 from cyborg.db import programming as rows
+from cyborg.db.database import Connection
 from cyborg.db.programming import LockedDeployable
 from cyborg.db.request_changes import LockedRequest
 from cyborg.domain.errors import (
@@ -33,15 +33,8 @@ from cyborg.domain.errors import (
     DeployableNotFound,
     NotProgrammable,
 )
-from cyborg.domain.model import (
-    Job,
-    JobKind,
-    Presence,
-    ProgrammingState,
-    ProviderJobKind,
-    Subject,
-)
-from cyborg.domain.work import Program, Region
+from cyborg.domain.model import JobKind, Presence, ProgrammingState, ProviderJobKind
+from cyborg.domain.work import Job, Program, Region, Subject
 
 LOG = log.getLogger(__name__)
 
@@ -129,9 +122,7 @@ def _program(uuid: str, image_uuid: str, project_id: str | None, unit: Unit) -> 
     return job.uuid
 
 
-def _check_holders(
-    connection: sa.Connection, found: LockedDeployable, project_id: str | None
-) -> bool:
+def _check_holders(connection: Connection, found: LockedDeployable, project_id: str | None) -> bool:
     """Refuse if another project has a part of it; return whether a part is being worked on.
 
     Of ARQs of the caller's own project no more is asked: to program under a server of one's
@@ -146,7 +137,7 @@ def _check_holders(
 
 
 def _same(
-    connection: sa.Connection, found: LockedDeployable, image_uuid: str, project_id: str | None
+    connection: Connection, found: LockedDeployable, image_uuid: str, project_id: str | None
 ) -> str:
     """Return the job that is under way, if it is just what is asked for."""
     job = job_rows.peek(connection, found.job_uuid or "")

@@ -12,10 +12,10 @@ import enum
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-import sqlalchemy as sa
 from oslo_log import log
 
 from cyborg.conductor.environment import Environment
+from cyborg.db.database import Connection
 from cyborg.domain.errors import ServiceUnavailable
 
 LOG = log.getLogger(__name__)
@@ -46,7 +46,7 @@ class FollowUp(Protocol):
 class Unit:
     """What one try of a use case works with, inside its transaction."""
 
-    def __init__(self, env: Environment, connection: sa.Connection) -> None:
+    def __init__(self, env: Environment, connection: Connection) -> None:
         self.env = env
         self.connection = connection
         #: The conductor's clock, read once: all that is written has one time.
@@ -75,7 +75,7 @@ def run(env: Environment, work: Callable[[Unit], T]) -> T:
     """
     units: list[Unit] = []
 
-    def attempt(connection: sa.Connection) -> T:
+    def attempt(connection: Connection) -> T:
         units.append(Unit(env, connection))
         return work(units[-1])
 

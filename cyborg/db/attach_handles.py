@@ -120,28 +120,8 @@ def take(
     :returns: None if there are not enough.
     :raises Contention: if a handle was taken by somebody else meanwhile (SQLite cannot lock).
     """
-    needed = Counter(target.deployable_id for target in wanted.values())
-    query = (
-        sa.select(
-            _handles.c.id,
-            _handles.c.uuid,
-            _handles.c.deployable_id,
-            _handles.c.attach_type,
-            _handles.c.attach_info,
-        )
-        .where(
-            _handles.c.deployable_id.in_(needed),
-            FREE,
-        )
-        .order_by(_handles.c.id)
-        .with_for_update(skip_locked=not wait)
-    )
-    if len(needed) == 1:
-        query = query.limit(len(wanted))
-    free: dict[int, list[sa.Row[Any]]] = defaultdict(list)
-    for row in connection.execute(query):
-        free[row.deployable_id].append(row)
-    if any(len(free[deployable]) < count for deployable, count in needed.items()):
+    free = _free(connection, Counter(target.deployable_id for target in wanted.values()), wait)
+    if free is None:
         return None
     taken = [
         _taken(free[target.deployable_id].pop(0), arq_id, target)
@@ -151,10 +131,7 @@ def take(
     dirtying = {t.deployable_id for t in wanted.values() if t.needs_prepare or t.needs_release}
     result = connection.execute(
         _handles.update()
-        .where(
-            _handles.c.id.in_(owners),
-            FREE,
-        )
+        .where(_handles.c.id.in_(owners), FREE)
         .values(
             accelerator_request_id=case_by(_handles.c.id, owners),
             # What was made ready must be released, whatever the deployable's report says then.
@@ -264,6 +241,32 @@ def quarantine(
             **next_generation(_handles),
         )
     )
+
+
+def _free(
+    connection: sa.Connection, needed: Mapping[int, int], wait: bool
+) -> dict[int, list[sa.Row[Any]]] | None:
+    """Lock free handles, by their deployable; None if it has fewer than are needed of it."""
+    query = (
+        sa.select(
+            _handles.c.id,
+            _handles.c.uuid,
+            _handles.c.deployable_id,
+            _handles.c.attach_type,
+            _handles.c.attach_info,
+        )
+        .where(_handles.c.deployable_id.in_(needed), FREE)
+        .order_by(_handles.c.id)
+        .with_for_update(skip_locked=not wait)
+    )
+    if len(needed) == 1:
+        query = query.limit(sum(needed.values()))
+    free: dict[int, list[sa.Row[Any]]] = defaultdict(list)
+    for row in connection.execute(query):
+        free[row.deployable_id].append(row)
+    if any(len(free[deployable]) < count for deployable, count in needed.items()):
+        return None
+    return free
 
 
 def _taken(row: sa.Row[Any], arq_id: int, target: BindTarget) -> TakenHandle:

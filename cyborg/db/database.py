@@ -49,6 +49,9 @@ _UNAVAILABLE = (
 
 T = TypeVar("T")
 
+#: What a transaction is given to work with; its statements are made in this package alone.
+Connection = sa.Connection
+
 
 #: How SQLite, MariaDB and PostgreSQL say that "cyborg-dbsync upgrade" has not run.
 _NO_TABLE = re.compile(r"no such table|\(1146, |UndefinedTable")

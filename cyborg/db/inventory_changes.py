@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
+from oslo_db import exception as db_exception
 
 from cyborg.db.database import Contention
 from cyborg.db.programming import SETTLED
@@ -16,6 +17,10 @@ from cyborg.domain.clock import NewUuid, provider_uuid
 from cyborg.domain.difference import Difference
 from cyborg.domain.inventory import DeployableReport, DeviceReport, canonical
 from cyborg.domain.model import DeviceStatus, HandleCondition, Presence, ProviderJobKind
+
+
+class NameTaken(Exception):
+    """Another host has a deployable of the same name."""
 
 
 def apply(
@@ -31,10 +36,31 @@ def apply(
     unsettled; if a bind or a programming was faster, the whole transaction is given up.
 
     :returns: the providers (by uuid) that Placement must hear of, by what of them.
-    :raises Contention: as said.
+    :raises Contention: if somebody was faster.
+    :raises NameTaken: if another host has a deployable of a new one's name.
     """
     touched = _touched(connection, difference)
     _remove(connection, difference)
+    try:
+        _write_devices(connection, host_id, difference, new_uuid, now)
+        _write_deployables(connection, difference, new_uuid, now)
+    except db_exception.DBDuplicateEntry as error:
+        raise NameTaken from error
+    _insert_handles(
+        connection, [(owner, h.key) for owner, h in difference.new_handles], new_uuid, now
+    )
+    _set_condition(connection, difference.returned_handles, HandleCondition.READY, now)
+    _set_condition(connection, difference.vanished_handles, HandleCondition.VANISHED, now)
+    return touched
+
+
+def _write_devices(
+    connection: sa.Connection,
+    host_id: int,
+    difference: Difference,
+    new_uuid: NewUuid,
+    now: datetime.datetime,
+) -> None:
     for device_id, presence, absences in difference.absent_devices:
         _update(connection, devices, device_id, now, presence=presence, absences=absences)
     for device_id, device in difference.changed_devices:
@@ -43,6 +69,14 @@ def apply(
         _write_control_path(connection, device_id, device, new_uuid)
     for device in difference.new_devices:
         _insert_device(connection, host_id, device, new_uuid, now)
+
+
+def _write_deployables(
+    connection: sa.Connection,
+    difference: Difference,
+    new_uuid: NewUuid,
+    now: datetime.datetime,
+) -> None:
     for deployable_id, part in difference.changed_deployables:
         _update(connection, deployables, deployable_id, now, **_deployable_values(part))
         if part.bitstream_id is not None:
@@ -55,12 +89,6 @@ def apply(
         _write_attributes(connection, deployable_id, part, new_uuid, now)
     for device_id, part in difference.new_deployables:
         _insert_deployable(connection, device_id, part, new_uuid, now)
-    _insert_handles(
-        connection, [(owner, h.key) for owner, h in difference.new_handles], new_uuid, now
-    )
-    _set_condition(connection, difference.returned_handles, HandleCondition.READY, now)
-    _set_condition(connection, difference.vanished_handles, HandleCondition.VANISHED, now)
-    return touched
 
 
 def _touched(connection: sa.Connection, difference: Difference) -> dict[ProviderJobKind, set[str]]:

@@ -16,9 +16,8 @@ import sqlalchemy as sa
 from cyborg.db.statements import case_by, current_request_ids, next_generation
 from cyborg.db.tables import jobs
 from cyborg.db.types import database_now
-from cyborg.domain.model import Job, Subject
 from cyborg.domain.plain import from_plain, to_plain
-from cyborg.domain.work import Work
+from cyborg.domain.work import Job, Subject, Work
 
 
 @dataclass(frozen=True, slots=True)

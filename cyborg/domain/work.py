@@ -94,3 +94,47 @@ class Work:
     device: str
     #: Done in this order; the first that fails ends the attempt.
     steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom the end of a job concerns."""
+
+    #: Ids of the ARQs whose state its end changes. They are locked before the job.
+    requests: tuple[int, ...] = ()
+    #: Ids of the attach handles that it works on, each of the request at the same position.
+    handles: tuple[int, ...] = ()
+    #: The deployable that it programs.
+    deployable_uuid: str | None = None
+    #: The resource providers, all of the job's host, whose reserved amounts its end changes.
+    providers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A leased piece of work of an agent. Its generation fences late answers to earlier attempts.
+
+    What its kind means is the entry of that name in ``cyborg.conductor.kinds``.
+    """
+
+    host: str
+    #: What it is about, ``arq/<uuid>`` or ``deployable/<uuid>``: at most one live job has it.
+    key: str
+    subject: Subject
+    #: What the agent is sent, at the newest generation.
+    work: Work
+    failures: int = 0
+    request_id: str | None = None
+    global_request_id: str | None = None
+
+    @property
+    def uuid(self) -> str:
+        return self.work.job_uuid
+
+    @property
+    def kind(self) -> str:
+        return self.work.kind
+
+    @property
+    def generation(self) -> int:
+        return self.work.generation

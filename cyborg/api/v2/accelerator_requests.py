@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-import sqlalchemy as sa
-
 from cyborg.api import microversions, parameters
 from cyborg.api.authorization import own_target
 from cyborg.api.calls import Call
@@ -30,6 +28,7 @@ from cyborg.api.v2.arq_fields import (
 )
 from cyborg.api.v2.arq_patch import MAX_REQUESTS, Bind, Unbind, parse
 from cyborg.db.accelerator_requests import ARQ_SORT, list_requests
+from cyborg.db.database import Connection
 from cyborg.domain.errors import (
     AcceleratorRequestNotFound,
     DeviceProfileNotFound,
@@ -103,7 +102,7 @@ class AcceleratorRequestsController(Resource):
         if resolved and instance is None:
             states = RESOLVED if states is None else RESOLVED & states
 
-        def find(connection: sa.Connection, page: Page) -> Sequence[AcceleratorRequest]:
+        def find(connection: Connection, page: Page) -> Sequence[AcceleratorRequest]:
             if resolved and instance is not None:
                 self._require_resolved(call, connection, instance)
             return list_requests(
@@ -120,7 +119,7 @@ class AcceleratorRequestsController(Resource):
         path = "accelerator_requests"
         return self.page(call, "arqs", VIEW, find, path)
 
-    def _require_resolved(self, call: Call, connection: sa.Connection, instance: str) -> None:
+    def _require_resolved(self, call: Call, connection: Connection, instance: str) -> None:
         waiting = list_requests(
             connection,
             instance_uuid=instance,

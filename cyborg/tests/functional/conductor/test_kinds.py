@@ -26,9 +26,9 @@ from cyborg.db.request_changes import (
 from cyborg.db.tables import jobs as job_table
 from cyborg.db.tables import outbox
 from cyborg.domain.clock import new_uuid
-from cyborg.domain.model import EventStatus, Job, Subject
+from cyborg.domain.model import EventStatus
 from cyborg.domain.states import ArqState
-from cyborg.domain.work import Prepare, Program, Region, Step
+from cyborg.domain.work import Job, Prepare, Program, Region, Step, Subject
 from cyborg.tests.functional.conductor.harness import (
     PROJECT,
     RP,

@@ -20,6 +20,7 @@ from cyborg.conductor import (
     creating,
     finishing,
     inventory,
+    provider_sync,
     providers,
     releasing,
 )
@@ -584,7 +585,7 @@ def test_a_provider_that_changes_all_the_time_is_left_for_later(cloud: Cloud) ->
     def meddle() -> None:
         cloud.placement.set_inventory(UUID, "FPGA", total=99)
 
-    busy = interrupted(cloud, *[meddle] * providers.TRIES)
+    busy = interrupted(cloud, *[meddle] * provider_sync.TRIES)
     busy.publish(card(8))
     assert [job.failures for job in busy.waiting()] == [1]
     busy.let_time_pass()
