@@ -10,14 +10,16 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 
-from cyborg.conductor import binding, catalogue, creating, releasing
+from cyborg.conductor import binding, catalogue, creating, finishing, releasing
 from cyborg.conductor.environment import Environment
 from cyborg.db.devices import list_devices
 from cyborg.db.tables import accelerator_requests, attach_handles, jobs
 from cyborg.domain.clock import new_uuid, provider_uuid
 from cyborg.domain.errors import CyborgError, DeviceNotAvailable
 from cyborg.domain.model import DeviceStatus
-from cyborg.tests.helpers import HOST, deployable, device, profile, report
+from cyborg.domain.states import AT_WORK
+from cyborg.tests.functional.conductor.harness import let_run_out, rows
+from cyborg.tests.helpers import HOST, RecordingAgents, deployable, device, profile, report
 
 NAME = f"{HOST}_FakeDevice"
 PROJECT = "11111111111111111111111111111111"
@@ -148,6 +150,52 @@ def test_delete_by_instance_and_by_uuid_at_once(ready: Environment) -> None:
             ]
         )
         assert used(ready) == 0
+
+
+@pytest.mark.parametrize("moment", ["prepared", "released"])
+def test_ends_of_work_against_what_users_do(
+    env: Environment, agents: RecordingAgents, moment: str
+) -> None:
+    """An agent's answer, an unbind and a delete meet, in twos and all three.
+
+    Whoever waited for the lock decides on what he finds then: no ARQ is left without the job that
+    ends it.
+    """
+    report(env, device("card", deployable(NAME, 4, needs_prepare=True)))
+    profile(env)
+    for users in ([releasing.unbind], [releasing.delete], [releasing.unbind, releasing.delete]):
+        for _ in range(8):
+            uuid = make(env)
+            bind(env, uuid, new_uuid())
+            if moment == "released":
+                answer(env, agents)
+                releasing.unbind(env, [uuid])
+            actions = [partial(action, env, [uuid]) for action in users]
+            ends = at_once([partial(answer, env, agents), *actions])
+            assert set(ends) <= {"ok", "cyborg.arq.not_found"}, ends
+            check_work(env)
+            while rows(env, jobs):
+                let_run_out(env, jobs)
+                finishing.sweep(env)
+                answer(env, agents)
+            releasing.delete(env, [uuid])
+            while rows(env, jobs):
+                answer(env, agents)
+            assert used(env) == 0
+            assert rows(env, accelerator_requests) == []
+
+
+def answer(env: Environment, agents: RecordingAgents) -> None:
+    """Answer what was sent last, as its agent does."""
+    host, work = agents.sent[-1]
+    finishing.finish(env, host, work.job_uuid, work.generation, None)
+
+
+def check_work(env: Environment) -> None:
+    """An agent is at work on just those ARQs whose state says so."""
+    working = {row.accelerator_request_id for row in rows(env, jobs)}
+    at_work = {row.id for row in rows(env, accelerator_requests) if row.state in AT_WORK}
+    assert working == at_work
 
 
 def test_no_bind_begins_after_the_answer_to_disable(ready: Environment) -> None:
