@@ -25,34 +25,41 @@ from cyborg.db.request_changes import (
     fail_unbind_unseen,
     unbind_requests,
 )
-from cyborg.domain.model import JobKind, ProviderJobKind
+from cyborg.domain.model import JobKind
 from cyborg.domain.states import UNBIND_FAILS_AS, ArqState
-from cyborg.domain.work import Job, Prepare, Release, Subject
+from cyborg.domain.work import Job, Release, Subject
 
 LOG = log.getLogger(__name__)
 
 
 def write(unit: Unit, arqs: Collection[LockedRequest], taken: Sequence[TakenHandle]) -> None:
-    """Write a job for each handle that these ARQs own."""
+    """Let agents release handles that these ARQs own.
+
+    An ARQ that waits for a job about it alone has that job turned into the release: what the
+    agent still says of it has no effect. Any other gets a job.
+    """
     by_id = {arq.id: arq for arq in arqs}
+    waiting = [arq.id for arq in arqs if arq.state is ArqState.BIND_STARTED]
+    turned = _turn(unit, waiting, taken) if waiting else frozenset()
     jobs.write(
         unit,
         RELEASE,
-        [_assignment(by_id[handle.accelerator_request_id], handle) for handle in taken],
+        [
+            _assignment(by_id[handle.accelerator_request_id], handle)
+            for handle in taken
+            if handle.accelerator_request_id not in turned
+        ],
     )
 
 
-def turn(unit: Unit, arqs: Collection[LockedRequest]) -> frozenset[int]:
-    """Turn the preparations of these ARQs' handles into releases; return the ids of those ARQs."""
-    if not arqs:
-        return frozenset()
-    prepared = rows.lock_jobs_of(unit.connection, [arq.id for arq in arqs])
-    released = [
-        replace(job, work=replace(job.work, kind=RELEASE.name, steps=(Release(step.handle),)))
-        for job in prepared
-        for step in job.work.steps
-        if isinstance(step, Prepare)
-    ]
+def _turn(unit: Unit, request_ids: Collection[int], taken: Sequence[TakenHandle]) -> frozenset[int]:
+    """Turn what is under way for ARQs into releases; return the ids of those that have such."""
+    handles = {each.accelerator_request_id: each.handle for each in taken}
+    released = []
+    for job in rows.lock_jobs_of(unit.connection, request_ids):
+        [id_] = job.subject.requests
+        work = replace(job.work, kind=RELEASE.name, steps=(Release(handles[id_]),))
+        released.append(replace(job, work=work))
     if released:
         lease = unit.env.conf.conductor.job_lease
         for job in rows.turn_jobs(unit.connection, released, unit.now, lease=lease):
@@ -83,7 +90,7 @@ def _succeeded(unit: Unit, job: Job, arqs: Sequence[LockedRequest]) -> None:
         else:
             unbind_requests(unit.connection, [arq], unit.now)
         LOG.info("job done job=%s kind=%s arq=%s host=%s", job.uuid, job.kind, arq.uuid, job.host)
-    _mark(unit, job)
+    providers.mark_end(unit, job)
 
 
 def _failed(unit: Unit, job: Job, arqs: Sequence[LockedRequest], reason: str) -> None:
@@ -101,7 +108,7 @@ def _failed(unit: Unit, job: Job, arqs: Sequence[LockedRequest], reason: str) ->
         else:
             _unbind_failed(unit, arq, reason)
             LOG.error("unbind failed arq=%s host=%s: %s", arq.uuid, job.host, reason)
-    _mark(unit, job)
+    providers.mark_end(unit, job)
 
 
 def _unbind_failed(unit: Unit, arq: LockedRequest, reason: str) -> None:
@@ -111,12 +118,6 @@ def _unbind_failed(unit: Unit, arq: LockedRequest, reason: str) -> None:
         fail_unbind_unseen(unit.connection, [arq], target)
     else:
         fail_requests(unit.connection, [arq], target, reason, unit.now)
-
-
-def _mark(unit: Unit, job: Job) -> None:
-    """Let Placement hear of it: the handle is free, or kept from everybody."""
-    marked = dict.fromkeys(job.subject.providers, job.host)
-    providers.mark(unit, marked, ProviderJobKind.INVENTORY)
 
 
 RELEASE = Kind(

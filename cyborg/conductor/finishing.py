@@ -53,6 +53,8 @@ def begin(env: Environment, host: str, uuid: str, generation: int, step: int) ->
         job = rows.lock_job_in_time(unit.connection, uuid, generation)
         if job is None or job.kind not in KINDS or not _is_hosts(job, host):
             return False
+        if step not in range(len(job.work.steps)):
+            return False
         return KINDS[job.kind].begins(unit, job, step)
 
     may = run(env, work)

@@ -14,7 +14,7 @@ from cyborg.conductor.jobs import Assignment, Kind
 from cyborg.conductor.unit import Unit
 from cyborg.db.attach_handles import TakenHandle
 from cyborg.db.request_changes import LockedRequest, fail_requests, finish_binds
-from cyborg.domain.model import EventStatus, JobKind, ProviderJobKind
+from cyborg.domain.model import EventStatus, JobKind
 from cyborg.domain.states import ArqState
 from cyborg.domain.work import Job, Prepare, Subject
 
@@ -70,8 +70,7 @@ def _failed(unit: Unit, job: Job, arqs: Sequence[LockedRequest], reason: str) ->
         fail_requests(unit.connection, [arq], target, reason, unit.now)
         LOG.error("bind failed arq=%s host=%s: %s", arq.uuid, job.host, reason)
         events.write(unit, [arq], arq.instance_uuid, EventStatus.FAILED, repeated=nova_waits)
-    marked = dict.fromkeys(job.subject.providers, job.host)
-    providers.mark(unit, marked, ProviderJobKind.INVENTORY)
+    providers.mark_end(unit, job)
 
 
 PREPARE = Kind(

@@ -66,7 +66,7 @@ def _succeeded(unit: Unit, job: Job, _arqs: Sequence[LockedRequest]) -> None:
     uuid, image = _deployable(job), _image(job).image_uuid
     rows.record_success(unit.connection, uuid, job.uuid, image, unit.now)
     LOG.info("programmed deployable=%s image=%s job=%s", uuid, image, job.uuid)
-    _mark(unit, job)
+    providers.mark_end(unit, job)
 
 
 def _failed(unit: Unit, job: Job, _arqs: Sequence[LockedRequest], reason: str) -> None:
@@ -80,7 +80,7 @@ def _failed(unit: Unit, job: Job, _arqs: Sequence[LockedRequest], reason: str) -
         job.host,
         reason,
     )
-    _mark(unit, job)
+    providers.mark_end(unit, job)
 
 
 PROGRAM = Kind(
@@ -168,11 +168,6 @@ def _write(unit: Unit, found: LockedDeployable, image_uuid: str, project_id: str
     )
     rows.record_start(unit.connection, found.id, job.uuid, unit.now)
     return job
-
-
-def _mark(unit: Unit, job: Job) -> None:
-    marked = dict.fromkeys(job.subject.providers, job.host)
-    providers.mark(unit, marked, ProviderJobKind.INVENTORY)
 
 
 def _deployable(job: Job) -> str:

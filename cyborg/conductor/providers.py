@@ -21,6 +21,7 @@ from cyborg.conductor.unit import Order, Unit, run
 from cyborg.db import provider_jobs
 from cyborg.domain.errors import ServiceUnavailable
 from cyborg.domain.model import ProviderJob, ProviderJobKind
+from cyborg.domain.work import Job
 from cyborg.rpc.context import working_for
 
 LOG = log.getLogger(__name__)
@@ -72,6 +73,11 @@ def mark(
     provider_jobs.mark(unit.connection, providers, kind, env.new_uuid, unit.now, lease=lease)
     if at_once:
         unit.after(Publish(frozenset(providers)))
+
+
+def mark_end(unit: Unit, job: Job) -> None:
+    """Note that the end of an agent's job changes what is reserved of its providers."""
+    mark(unit, dict.fromkeys(job.subject.providers, job.host), ProviderJobKind.INVENTORY)
 
 
 def sweep(env: Environment) -> int:

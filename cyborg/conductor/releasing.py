@@ -2,7 +2,7 @@
 
 What needs no release is freed in the same transaction. Anything else leaves a job, and
 the handle keeps its owner until the agent has done it: a deleted ARQ is Deleting, which
-nobody sees; an unbound one stays as it is and becomes Unbound at the end.
+nobody sees; an unbound one shows what it was, and becomes Unbound at the end.
 
 Nova frees its allocation as soon as it is answered, and Placement would offer the device at
 once. So what is not free yet is reserved there before the answer.
@@ -32,7 +32,7 @@ from cyborg.db.request_changes import (
     unbind_requests,
 )
 from cyborg.domain.model import ProviderJobKind
-from cyborg.domain.states import AT_WORK, HOLDING, RELEASING, ArqState, is_reserved
+from cyborg.domain.states import AT_WORK, HOLDING, RELEASING, is_reserved
 
 LOG = log.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class _Freed:
     clean: Sequence[LockedRequest]
     #: They keep their handles until those are released.
     held: Sequence[LockedRequest]
-    #: Handles of ``held`` on which no agent is at work yet.
+    #: Handles of ``held`` that no agent is releasing yet.
     taken: Sequence[TakenHandle]
 
 
@@ -114,9 +114,11 @@ def _free(unit: Unit, arqs: Sequence[LockedRequest]) -> _Freed:
     """Free what needs no release. What an agent is at work on is not free, even if its driver
     says by now that it need not be released."""
     idle = [arq.id for arq in arqs if arq.state in HOLDING - AT_WORK]
+    owning = [arq.id for arq in arqs if arq.state in HOLDING - RELEASING]
+    freed = attach_handles.free_clean(unit.connection, idle, unit.now) if idle else 0
     taken: Sequence[TakenHandle] = ()
-    if idle and attach_handles.free_clean(unit.connection, idle, unit.now) < len(idle):
-        taken = attach_handles.taken_handles(unit.connection, idle)
+    if freed < len(owning):
+        taken = attach_handles.taken_handles(unit.connection, owning)
     owners = {handle.accelerator_request_id for handle in taken}
     held = {arq.id for arq in arqs if arq.state in AT_WORK} | owners
     return _Freed(
@@ -139,13 +141,7 @@ def _release(unit: Unit, action: str, arqs: Sequence[LockedRequest], freed: _Fre
             arq.state,
             arq.id in held,
         )
-    binding = [arq for arq in freed.held if arq.state is ArqState.BIND_STARTED]
-    turned = cleaning.turn(unit, binding)
-    taken = list(freed.taken)
-    if others := [arq.id for arq in binding if arq.id not in turned]:
-        # They wait for a job that is not about them alone, and goes on for the rest.
-        taken.extend(attach_handles.taken_handles(unit.connection, others))
-    cleaning.write(unit, freed.held, taken)
+    cleaning.write(unit, freed.held, freed.taken)
     # Not of a clean handle that Nova's allocation stood for: it is free, and nothing was
     # reserved for it.
     _mark(unit, [arq for arq in arqs if arq.id in held or is_reserved(arq)])

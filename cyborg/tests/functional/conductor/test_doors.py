@@ -63,6 +63,8 @@ def test_only_the_newest_attempt_of_its_host_may_begin(
     assert not finishing.begin(preparing, HOST, work.job_uuid, work.generation - 1, 0)
     assert not finishing.begin(preparing, HOST, work.job_uuid, work.generation + 1, 0)
     assert not finishing.begin(preparing, HOST, new_uuid(), work.generation, 0)
+    for step in (-1, 1, 10**9):
+        assert not finishing.begin(preparing, HOST, *current, step)
 
 
 def test_a_programming_of_another_host_does_not_begin(
