@@ -27,7 +27,7 @@ class Look:
     devices: tuple[DeviceReport, ...] = ()
     problems: tuple[str, ...] = ()
     #: What the driver raised and should not have.
-    bug: Exception | None = None
+    bug: BaseException | None = None
 
 
 class Scanner:
@@ -76,7 +76,7 @@ class Scanner:
                 failed.append(driver.name)
         return Snapshot(tuple(devices), tuple(failed))
 
-    def _note(self, name: str, problems: tuple[str, ...], bug: Exception | None) -> None:
+    def _note(self, name: str, problems: tuple[str, ...], bug: BaseException | None) -> None:
         """Log what is wrong with a driver's scan once, not at every scan."""
         known = self._known_problems.get(name, ())
         self._known_problems[name] = problems
@@ -113,7 +113,7 @@ def _look(driver: Driver, future: futures.Future[Look]) -> None:
         look = _checked(driver.name, driver.discover())
     except DriverError as error:
         look = Look(problems=(str(error),))
-    except Exception as error:  # a driver may raise anything
+    except (Exception, SystemExit) as error:  # a driver may raise anything
         look = Look(problems=(f"{type(error).__name__}: {error}"[:1000],), bug=error)
     future.set_result(look)
 

@@ -81,7 +81,7 @@ class Task:
         except DriverError as error:
             LOG.warning("work failed %s reason=%s", self.log_fields(), error)
             return self._reason(number, str(error))
-        except Exception as error:  # a driver may raise anything
+        except (Exception, SystemExit) as error:  # a driver may raise anything
             LOG.exception("driver has a bug %s", self.log_fields())
             reason = f"The driver {self.work.driver} failed: {type(error).__name__}: {error}"
             return self._reason(number, reason[:1000])

@@ -106,7 +106,7 @@ class ScriptedDriver(Driver):
         #: What was asked, in order: action and handle.
         self.calls: list[tuple[str, str]] = []
         #: What to raise for a handle, once.
-        self.errors: dict[str, Exception] = {}
+        self.errors: dict[str, BaseException] = {}
         #: Handles whose work waits for the test.
         self.gates: dict[str, threading.Event] = {}
         #: The handles whose work has begun.

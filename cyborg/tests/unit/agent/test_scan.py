@@ -56,6 +56,7 @@ def test_no_drivers() -> None:
         raises(DriverError("no bus")),
         raises(OSError(5, "Input/output error")),
         raises(RecursionError()),
+        raises(SystemExit(1)),
         lambda: None,
         lambda: [make_device()],
         lambda: {"devices": []},

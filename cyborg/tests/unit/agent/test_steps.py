@@ -171,3 +171,11 @@ def test_another_step_needs_its_class_and_its_performer(
     assert bench.conductor.next_finished() == (job_uuid(1), 2, None)
     assert len(driver.calls) == 2
     assert bench.executor.drain(PATIENCE)
+
+
+def test_a_driver_that_would_end_the_process_fails_and_its_card_goes_on(bench: Bench) -> None:
+    bench.driver.errors["handle-1"] = SystemExit(1)
+    bench.executor.submit(work_of(prepare()))
+    assert error_of(bench) == "The driver test_driver failed: SystemExit: 1"
+    bench.executor.submit(work_of(prepare(2), job=2))
+    assert bench.conductor.next_finished() == (job_uuid(2), 1, None)
