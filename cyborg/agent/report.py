@@ -8,6 +8,7 @@ from typing import Protocol
 
 from oslo_log import log
 
+from cyborg.domain.backoff import backoff
 from cyborg.domain.errors import RemoteError, ServiceUnavailable
 from cyborg.domain.inventory import Snapshot
 
@@ -97,4 +98,4 @@ class Reporter:
             self._failures = 0
             return interval
         self._failures += 1
-        return min(interval, FIRST_DELAY * 2.0 ** min(self._failures - 1, 30))
+        return backoff(self._failures, interval, FIRST_DELAY)

@@ -26,6 +26,7 @@ from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import Order, Unit, run
 from cyborg.db import outbox
 from cyborg.db.request_changes import LockedRequest, fail_requests, lock_requests_by_id
+from cyborg.domain.backoff import backoff
 from cyborg.domain.errors import ServiceUnavailable
 from cyborg.domain.model import EventBatch, EventState, EventStatus
 from cyborg.domain.states import ArqState
@@ -138,7 +139,7 @@ def _note(env: Environment, batch: EventBatch, codes: dict[str, int]) -> None:
         if told:
             outbox.delete_events(unit.connection, batch.uuid, told)
         if again:
-            outbox.postpone(unit.connection, batch.uuid, again, _delay(batch.attempt))
+            outbox.postpone(unit.connection, batch.uuid, again, backoff(batch.attempt, MOST_DELAY))
 
     run(env, work)
 
@@ -150,10 +151,6 @@ def _is_told(batch: EventBatch, code: int | None) -> bool:
     repeated ends with Nova's patience only: its row is what brings that end.
     """
     return code is not None and not batch.repeated
-
-
-def _delay(attempt: int) -> float:
-    return float(min(MOST_DELAY, 2.0 ** min(attempt - 1, 10)))
 
 
 def _end_of_patience(

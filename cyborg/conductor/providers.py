@@ -19,6 +19,7 @@ from cyborg.conductor.environment import Environment
 from cyborg.conductor.provider_sync import LookAgain, NotYet, ProviderSync, Refused
 from cyborg.conductor.unit import Order, Unit, run
 from cyborg.db import provider_jobs
+from cyborg.domain.backoff import backoff
 from cyborg.domain.errors import ServiceUnavailable
 from cyborg.domain.model import ProviderJob, ProviderJobKind
 from cyborg.domain.work import Job
@@ -120,8 +121,7 @@ def _work(
 def _postpone(env: Environment, jobs: Sequence[ProviderJob], most: float, error: str) -> None:
     by_delay: dict[float, list[int]] = {}
     for job in jobs:
-        delay = min(most, 2.0 ** min(job.failures, 10))
-        by_delay.setdefault(delay, []).append(job.id)
+        by_delay.setdefault(backoff(job.failures + 1, most), []).append(job.id)
 
     def work(unit: Unit) -> None:
         for delay, ids in by_delay.items():

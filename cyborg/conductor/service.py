@@ -117,8 +117,12 @@ class ConductorService:
             LOG.warning("[nova] has no auth_type: no event is sent")
 
     def _in_background(self, work: Callable[[], None]) -> None:
-        if not self._stopping.is_set() and self._room.acquire(blocking=False):
+        if self._stopping.is_set():
+            return
+        if self._room.acquire(blocking=False):
             self._senders.submit(self._send, work)
+        else:
+            LOG.warning("event not sent yet, %d wait for a sender", WAITING_EVENTS)
 
     def _send(self, work: Callable[[], None]) -> None:
         try:
