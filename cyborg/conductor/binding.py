@@ -66,6 +66,8 @@ class Bind:
     instance_uuid: str
     hostname: str
     owner_project_id: str | None
+    #: False: what is bound has its owner remembered, or nothing is bound.
+    owner_is_certain: bool
     by_service: bool
     generations: Generations
     #: False: it is only what the caller says, or Nova may know better later.
@@ -101,17 +103,17 @@ def bind(
     hostnames = {binding.hostname for binding in parsed.values()}
     if len(instances) != 1 or len(hostnames) != 1:
         raise InvalidInput("A bind names exactly one instance and one host.")
-    certain = (owner_is_certain and by_service) or env.nova is None
     request = Bind(
         parsed,
         instances.pop(),
         hostnames.pop(),
         owner_project_id,
+        (owner_is_certain and by_service) or env.nova is None,
         by_service,
         generations,
         remember_owner=by_service,
     )
-    if not certain:
+    if not request.owner_is_certain:
         request = _with_owner(env, request)
     # At first past handles that others are looking at just now; if too few are left, once more
     # waiting for them.
@@ -134,9 +136,11 @@ def _with_owner(env: Environment, request: Bind) -> Bind:
     assert env.nova is not None
     server = env.nova.server(request.instance_uuid)
     if server is None:
-        return replace(request, remember_owner=False)
+        return replace(request, owner_is_certain=True, remember_owner=False)
     _check_owner(request, server.project_id)
-    return replace(request, owner_project_id=server.project_id, remember_owner=True)
+    return replace(
+        request, owner_project_id=server.project_id, owner_is_certain=True, remember_owner=True
+    )
 
 
 def _check_owner(request: Bind, owner_project_id: str) -> None:
@@ -154,6 +158,10 @@ def _bind(request: Bind, wait: bool, unit: Unit) -> bool:
     owner = arqs[0].instance_owner or request.remembered_owner
     if owner is not None:
         _check_owner(request, owner)
+    elif not request.owner_is_certain:
+        raise AcceleratorRequestStateConflict(
+            "The accelerator requests have changed meanwhile; try again."
+        )
     targets = _targets(connection, request, arqs)
     taken = attach_handles.take(connection, targets, unit.now, wait=wait)
     if taken is None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from cyborg.conductor import releasing
 from cyborg.conductor.environment import Environment
-from cyborg.db.database import Database
+from cyborg.db.database import Connection, Database
 from cyborg.db.tables import instance_owners
 from cyborg.domain.clock import new_uuid
 from cyborg.domain.errors import (
@@ -19,6 +20,7 @@ from cyborg.domain.errors import (
     ProviderNotFound,
     ServiceUnavailable,
 )
+from cyborg.domain.states import ArqState
 from cyborg.tests.functional.conductor.harness import (
     OTHER_PROJECT,
     PROJECT,
@@ -239,3 +241,37 @@ def test_an_evacuated_server_is_still_its_owners(ready: Environment, nova: NovaS
     bind_as_admin(ready, uuid, instance=instance)
     assert arq(ready, uuid).project_id == PROJECT
     assert asked(nova) == 0
+
+
+class Meanwhile(Database):
+    """A database to which something happens when it has been looked at for the first time."""
+
+    def __init__(self, env: Environment, meanwhile: Callable[[], object]) -> None:
+        super().__init__(env.conf)
+        self._meanwhile = [meanwhile]
+
+    @contextmanager
+    def reader(self) -> Iterator[Connection]:
+        with super().reader() as connection:
+            yield connection
+        while self._meanwhile:
+            self._meanwhile.pop()()
+
+
+def test_what_becomes_bindable_after_the_look_is_not_bound_on_the_callers_word(
+    ready: Environment, nova: NovaStandIn
+) -> None:
+    """Nothing was left to bind, so nobody was asked; then it was unbound."""
+    [uuid] = make(ready)
+    instance = new_uuid()
+    bind_as_admin(ready, uuid, instance=instance)
+    assert rows(ready, instance_owners) == []
+    asked = dict(nova.requests)
+    database = Meanwhile(ready, lambda: releasing.unbind(ready, [uuid]))
+    try:
+        with pytest.raises(AcceleratorRequestStateConflict, match="changed meanwhile"):
+            bind_as_admin(dataclasses.replace(ready, database=database), uuid, instance=instance)
+    finally:
+        database.dispose()
+    assert arq(ready, uuid).state is ArqState.UNBOUND
+    assert dict(nova.requests) == asked
