@@ -68,10 +68,8 @@ class ArqState(enum.StrEnum):
     """Deleted; the agent releases the handle. Nova and users: it is not there. Operator: a
     release is under way, and the handle is reserved in Placement."""
 
-    @property
-    def shows(self) -> ArqState:
-        """Return the state that users and Nova see."""
-        return _SHOWS.get(self, self)
+    shows: ArqState
+    """The state that users and Nova see."""
 
 
 _S = ArqState
@@ -83,6 +81,10 @@ _SHOWS: Mapping[ArqState, ArqState] = {
     _S.BIND_CLEARING: _S.BIND_FAILED,
     _S.UNBIND_RETRYING: _S.UNBIND_FAILED,
 }
+
+for _state in ArqState:
+    # Set once: a list of 10,000 requests reads it 20,000 times.
+    _state.shows = _SHOWS.get(_state, _state)
 
 TRANSITIONS: Mapping[ArqState, frozenset[ArqState]] = {
     _S.INITIAL: frozenset({_S.BIND_STARTED, _S.BOUND, _S.DELETING}),

@@ -70,7 +70,7 @@ class ArqBody(Declaration):
 
 VIEW = View[AcceleratorRequest](
     AcceleratorRequestFields,
-    state=lambda arq, _: arq.state.shows.value,
+    state=lambda arq, _: arq.state.shows,
     attach_handle_type=lambda arq, _: arq.attach_handle.type if arq.attach_handle else "",
     attach_handle_uuid=lambda arq, _: arq.attach_handle.uuid if arq.attach_handle else None,
     attach_handle_info=lambda arq, _: dict(arq.attach_handle.info) if arq.attach_handle else {},
