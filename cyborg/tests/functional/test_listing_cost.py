@@ -31,7 +31,7 @@ ARQS = "/v2/accelerator_requests"
 NOW = datetime.datetime(2026, 11, 25, tzinfo=datetime.UTC)
 SMALL, MIDDLE, LARGE = 110, 10_000, 100_000
 #: Making the answer may take so many times what it takes to read it.
-RATIO = 20
+RATIO = 15
 #: The share of the ARQs that is of the member's project.
 PROJECTS = 20
 MINE = "a" * 32
@@ -191,7 +191,7 @@ def test_all_of_ten_thousand_for_an_old_client(middle: Filled) -> None:
     assert len(answer.json["arqs"]) == MIDDLE
     assert list(answer.json) == ["arqs"]
     times, parsing = [], []
-    for _ in range(5):
+    for _ in range(9):
         begin = time.perf_counter()
         body = middle.get("", ADMIN, "2.0").body
         times.append(time.perf_counter() - begin)
