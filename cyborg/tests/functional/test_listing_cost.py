@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -30,8 +29,6 @@ from cyborg.tests.unit.api.harness import Believing
 ARQS = "/v2/accelerator_requests"
 NOW = datetime.datetime(2026, 11, 25, tzinfo=datetime.UTC)
 SMALL, MIDDLE, LARGE = 110, 10_000, 100_000
-#: Making the answer may take so many times what it takes to read it.
-RATIO = 15
 #: The share of the ARQs that is of the member's project.
 PROJECTS = 20
 MINE = "a" * 32
@@ -190,21 +187,16 @@ def test_all_of_ten_thousand_for_an_old_client(middle: Filled) -> None:
     assert len(statements) == 1
     assert len(answer.json["arqs"]) == MIDDLE
     assert list(answer.json) == ["arqs"]
-    times, parsing = [], []
-    for _ in range(9):
-        begin = time.perf_counter()
+    times = []
+    # The time of this thread: what else runs on the machine is not the list's.
+    for _ in range(3):
+        begin = time.thread_time()
         body = middle.get("", ADMIN, "2.0").body
-        times.append(time.perf_counter() - begin)
-        begin = time.perf_counter()
-        json.loads(body)
-        parsing.append(time.perf_counter() - begin)
+        times.append(time.thread_time() - begin)
     tracemalloc.start()
     middle.get("", ADMIN, "2.0")
     peak = tracemalloc.get_traced_memory()[1] / 2**20
     tracemalloc.stop()
-    ratio = min(times) / min(parsing)
-    print(f"{min(times):.2f} s, {ratio:.1f} times what it takes to read {len(body)} bytes")
-    print(f"{peak:.0f} MiB at most")
-    # As fast as this machine is, and as busy: to read the answer takes that long too.
-    assert ratio < RATIO
+    print(f"{min(times):.2f} s, {peak:.0f} MiB at most, {len(body) / 2**20:.1f} MiB of JSON")
+    assert min(times) < 1.5
     assert peak < 150
