@@ -38,8 +38,12 @@ _NAME = sa.String(255)
 _UUID = sa.String(36)
 
 
+#: An upsert may burn an id, so 32 bits would be used up in years. SQLite's are 64 bits wide.
+_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
 def _id() -> Column[int]:
-    return Column("id", sa.Integer, primary_key=True, autoincrement=True)
+    return Column("id", _ID, primary_key=True, autoincrement=True)
 
 
 def _uuid() -> Column[str]:
@@ -50,6 +54,14 @@ def _times() -> tuple[Column[Any], Column[Any]]:
     return (
         Column("created_at", UtcDateTime, nullable=False),
         Column("updated_at", UtcDateTime),
+    )
+
+
+def _absence() -> tuple[Column[Any], Column[Any]]:
+    return (
+        # How many reports, some time apart, did not have it, and when the last of these came.
+        Column("absences", sa.Integer, nullable=False, server_default="0"),
+        Column("absent_at", UtcDateTime),
     )
 
 
@@ -75,6 +87,10 @@ hosts = Table(
     # Of the last report that was applied and left nothing to settle.
     Column("report_digest", sa.String(64)),
     Column("last_seen_at", UtcDateTime, nullable=False),
+    # Of the boot of the machine whose agent was heard last.
+    Column("boot_id", _UUID),
+    # Seconds between the reports of that agent.
+    Column("report_interval", sa.Float),
     _generation(),
     *_times(),
     **MYSQL,
@@ -85,7 +101,7 @@ devices = Table(
     metadata,
     _id(),
     _uuid(),
-    Column("host_id", sa.Integer, ForeignKey("hosts.id"), nullable=False),
+    Column("host_id", _ID, ForeignKey("hosts.id"), nullable=False),
     Column("identity", _NAME, nullable=False),
     Column("driver", _NAME, nullable=False),
     Column("type", _STATE, nullable=False),
@@ -95,7 +111,12 @@ devices = Table(
     Column("vendor_board_info", sa.Text, nullable=False),
     Column("status", _STATE, nullable=False),
     Column("presence", _STATE, nullable=False),
-    Column("absences", sa.Integer, nullable=False, server_default="0"),
+    *_absence(),
+    Column("condition", _STATE, nullable=False, server_default="unmonitored"),
+    Column("condition_reason", sa.Text),
+    # What has to be remembered of it while other hardware is where it was, as JSON: see
+    # cyborg.domain.memory.
+    Column("memory", sa.Text),
     _generation(),
     *_times(),
     UniqueConstraint("host_id", "identity"),
@@ -109,7 +130,7 @@ control_paths = Table(
     _uuid(),
     Column(
         "device_id",
-        sa.Integer,
+        _ID,
         ForeignKey("devices.id", ondelete="CASCADE"),
         nullable=False,
         unique=True,
@@ -123,7 +144,7 @@ deployables = Table(
     metadata,
     _id(),
     _uuid(),
-    Column("device_id", sa.Integer, ForeignKey("devices.id"), nullable=False, index=True),
+    Column("device_id", _ID, ForeignKey("devices.id"), nullable=False, index=True),
     Column("name", _NAME, nullable=False, unique=True),
     Column("resource_class", _NAME, nullable=False, index=True),
     Column("num_accelerators", sa.Integer, nullable=False),
@@ -153,6 +174,10 @@ deployables = Table(
     Column("needs_release", sa.Boolean(create_constraint=False), nullable=False),
     # Placement's, when the provider was last found to be as it should.
     Column("provider_generation", sa.Integer),
+    # Where more is offered than there is, as JSON: ids of the counters that a claim has to
+    # lock, and the providers that a claim concerns beside its own.
+    Column("sharing", sa.Text),
+    *_absence(),
     _generation(),
     *_times(),
     **MYSQL,
@@ -165,7 +190,7 @@ attributes = Table(
     _uuid(),
     Column(
         "deployable_id",
-        sa.Integer,
+        _ID,
         ForeignKey("deployables.id", ondelete="CASCADE"),
         nullable=False,
     ),
@@ -199,7 +224,7 @@ accelerator_requests = Table(
     Column("state", _STATE, nullable=False),
     Column(
         "device_profile_id",
-        sa.Integer,
+        _ID,
         ForeignKey("device_profiles.id"),
         nullable=False,
         index=True,
@@ -240,9 +265,14 @@ attach_handles = Table(
     metadata,
     _id(),
     _uuid(),
-    Column("deployable_id", sa.Integer, ForeignKey("deployables.id"), nullable=False),
+    Column("deployable_id", _ID, ForeignKey("deployables.id"), nullable=False),
+    Column("host_id", _ID, ForeignKey("hosts.id"), nullable=False),
+    # Which hardware it is: what is there once is one row, whatever it is called.
+    Column("hardware", _NAME, nullable=False),
     Column("attach_type", _STATE, nullable=False),
-    Column("attach_info", sa.String(512), nullable=False),
+    Column("attach_info", sa.Text, nullable=False),
+    # The shares that it occupies, as JSON.
+    Column("shares", sa.Text, nullable=False),
     Column("condition", _STATE, nullable=False),
     Column("condition_reason", sa.Text),
     # Set when it was taken: what was made ready must be released, whatever the
@@ -251,19 +281,56 @@ attach_handles = Table(
     # The owner. Unique: the one constraint that everything else rests on.
     Column(
         "accelerator_request_id",
-        sa.Integer,
+        _ID,
         ForeignKey("accelerator_requests.id"),
         unique=True,
     ),
+    *_absence(),
     _generation(),
     *_times(),
-    UniqueConstraint("deployable_id", "attach_type", "attach_info"),
+    UniqueConstraint("host_id", "hardware"),
     Index(
         "ix_attach_handles_free",
         "deployable_id",
         "condition",
         "accelerator_request_id",
     ),
+    Index("ix_attach_handles_host_id_condition", "host_id", "condition"),
+    **MYSQL,
+)
+
+# Only where more is offered than there is: what cannot be exceeded needs no counting.
+counters = Table(
+    "counters",
+    metadata,
+    _id(),
+    Column("host_id", _ID, ForeignKey("hosts.id"), nullable=False),
+    Column("name", _NAME, nullable=False),
+    Column("capacity", sa.BigInteger, nullable=False),
+    UniqueConstraint("host_id", "name"),
+    **MYSQL,
+)
+
+# What a handle takes of a counter, from when it is taken until it is clean.
+consumptions = Table(
+    "consumptions",
+    metadata,
+    Column(
+        "attach_handle_id",
+        _ID,
+        ForeignKey("attach_handles.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column(
+        "counter_id",
+        _ID,
+        ForeignKey("counters.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+        index=True,
+    ),
+    Column("amount", sa.BigInteger, nullable=False),
     **MYSQL,
 )
 
@@ -290,11 +357,11 @@ jobs = Table(
     Column("host", _NAME, nullable=False),
     Column(
         "accelerator_request_id",
-        sa.Integer,
+        _ID,
         ForeignKey("accelerator_requests.id"),
         unique=True,
     ),
-    Column("attach_handle_id", sa.Integer, ForeignKey("attach_handles.id")),
+    Column("attach_handle_id", _ID, ForeignKey("attach_handles.id")),
     Column("payload", sa.Text, nullable=False),
     Column("attempt", sa.Integer, nullable=False, server_default="0"),
     Column("failures", sa.Integer, nullable=False, server_default="0"),
@@ -325,7 +392,7 @@ outbox = Table(
     Column("batch", _UUID, nullable=False, index=True),
     Column(
         "accelerator_request_id",
-        sa.Integer,
+        _ID,
         # What is gone needs no event.
         ForeignKey("accelerator_requests.id", ondelete="CASCADE"),
         nullable=False,

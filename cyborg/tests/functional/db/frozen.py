@@ -56,7 +56,7 @@ class Frozen:
                 for row in self.rows.get(table.name, ()):
                     connection.execute(table.insert().values(_values(table, row)))
                 if engine.dialect.name == "postgresql" and "id" in table.columns:
-                    _count_on(connection, table)
+                    count_on(connection, table)
 
 
 def read(commit: str) -> Frozen:
@@ -73,6 +73,13 @@ def write(env: Environment, commit: str, names: Mapping[str, str]) -> None:
     frozen = Frozen(commit, revision, names, rows, providers(env), answers(env))
     text = _readable(dataclasses.asdict(frozen))
     (FOLDER / f"{commit}.json").write_text(f"{text}\n")
+
+
+def count_on(connection: sa.Connection, table: sa.Table) -> None:
+    """Let PostgreSQL give the next row an id of its own."""
+    sequence = sa.func.pg_get_serial_sequence(table.name, "id")
+    newest = sa.select(sa.func.coalesce(sa.func.max(table.c.id), 1)).scalar_subquery()
+    connection.execute(sa.select(sa.func.setval(sequence, newest)))
 
 
 def answers(env: Environment) -> dict[str, Any]:
@@ -127,13 +134,6 @@ def _thawed(column: sa.Column[Any], value: Any) -> Any:
     if isinstance(column.type, sa.DateTime) and value is not None:
         return datetime.datetime.fromisoformat(value)
     return value
-
-
-def _count_on(connection: sa.Connection, table: sa.Table) -> None:
-    """Let PostgreSQL give the next row an id of its own."""
-    sequence = sa.func.pg_get_serial_sequence(table.name, "id")
-    newest = sa.select(sa.func.coalesce(sa.func.max(table.c.id), 1)).scalar_subquery()
-    connection.execute(sa.select(sa.func.setval(sequence, newest)))
 
 
 def _frozen(connection: sa.Connection, table: sa.Table) -> list[dict[str, Any]]:

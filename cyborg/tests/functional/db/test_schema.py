@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import unittest
 
 import pytest
 import sqlalchemy as sa
 from alembic.util import CommandError
-from oslo_db.sqlalchemy.test_migrations import ModelsMigrationsSync
 
 from cyborg.db import schema
 from cyborg.db.attach_handles import lock_providers
@@ -19,25 +17,11 @@ from cyborg.db.tables import accelerator_requests, metadata, outbox
 from cyborg.db.types import UtcDateTime
 from cyborg.domain.errors import ServiceUnavailable
 from cyborg.domain.model import ProgrammingState
+from cyborg.tests.functional.db.comparison import require_our_tables
 
 
 def test_the_migrations_make_the_tables_that_the_code_uses(empty: Database) -> None:
-    class Sync(ModelsMigrationsSync, unittest.TestCase):  # type: ignore[misc]  # untyped
-        """oslo.db's comparison, on a database that this test was given."""
-
-        def db_sync(self, engine: sa.Engine) -> None:
-            schema.upgrade(engine)
-
-        def get_engine(self) -> sa.Engine:
-            return empty.engine
-
-        def get_metadata(self) -> sa.MetaData:
-            return metadata
-
-    result = unittest.TestResult()
-    Sync("test_models_sync").run(result)
-    assert result.testsRun == 1
-    assert result.failures + result.errors == []
+    require_our_tables(empty.engine)
 
 
 def test_a_database_without_our_schema_is_unavailable(empty: Database) -> None:

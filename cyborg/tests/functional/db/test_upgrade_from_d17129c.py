@@ -6,6 +6,7 @@ The names are those of ``data/d17129c.py``, which says how each came to be where
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -59,6 +60,10 @@ STORED = {
     "unbinding what had failed": ("BindClearing", "none"),
     "unbinding once more": ("UnbindRetrying", "none"),
 }
+
+#: Deployables of which that release counted handles as free that nobody could get: they are
+#: disabled, missing, being programmed, or of a content that nobody knows.
+WITHHELD = {"fetched", "half", "half-overdue", "late", "lost", "off", "written"}
 
 GONE = "gone"
 
@@ -182,10 +187,23 @@ def test_there_is_something_in_every_state() -> None:
 
 
 def test_nothing_looks_different(env: Environment) -> None:
-    found = frozen.answers(env)
-    assert found.keys() == FROZEN.answers.keys()
-    assert {path: found[path] for path in found if found[path] != FROZEN.answers[path]} == {}
+    found, before = frozen.answers(env), counted_as_now(FROZEN.answers)
+    assert found.keys() == before.keys()
+    assert {path: found[path] for path in found if found[path] != before[path]} == {}
     assert frozen.providers(env) == FROZEN.providers
+
+
+def counted_as_now(answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was answered, but that nothing is free of what nobody gets."""
+    said = copy.deepcopy(dict(answers))
+    parts = said["/v2/deployables"]["deployables"]
+    withheld = [part for part in parts if part["name"].removeprefix(f"{HOST}_") in WITHHELD]
+    assert len(withheld) == len(WITHHELD)
+    owners = {part["device_uuid"] for part in withheld}
+    cards = [card for card in said["/v2/devices"]["devices"] if card["uuid"] in owners]
+    for each in (*withheld, *cards):
+        each["usage"]["free"] = 0
+    return said
 
 
 def test_what_is_stored(env: Environment) -> None:

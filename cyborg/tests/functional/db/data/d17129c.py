@@ -19,6 +19,7 @@ import dataclasses
 import datetime
 import itertools
 from typing import Any
+from zlib import crc32
 
 import sqlalchemy as sa
 
@@ -44,7 +45,7 @@ from cyborg.db.tables import (
 )
 from cyborg.db.types import database_now
 from cyborg.domain.clock import provider_uuid
-from cyborg.domain.inventory import DeviceReport
+from cyborg.domain.inventory import DeviceReport, HandleReport
 from cyborg.domain.model import DeviceStatus, HandleCondition, Presence
 from cyborg.rpc.context import working_for
 from cyborg.tests.functional.conductor.harness import (
@@ -78,7 +79,13 @@ def named(name: str) -> str:
     return f"{HOST}_{name}"
 
 
+def on_bus(name: str, count: int) -> tuple[HandleReport, ...]:
+    """Handles of a card. Each has a bus of its own: one address is one piece of hardware."""
+    return handles(count, f"{crc32(name.encode()) & 0xFF:02x}")
+
+
 def card(name: str, count: int = 2, **values: Any) -> DeviceReport:
+    values = {"handles": on_bus(name, count), **values}
     return device(
         name, deployable(named(name), count, **values), control_path={"bus": "0c", "card": name}
     )
@@ -283,7 +290,7 @@ def let_be_late(making: Making, job: str) -> None:
 def what_the_host_reports(making: Making) -> None:
     """Devices that are lost or hidden, handles that vanish."""
     env = making.env
-    shrunk = card("shrunk", handles=handles(2)[1:])
+    shrunk = card("shrunk", handles=on_bus("shrunk", 2)[1:])
     left = [one for name, one in CARDS.items() if name not in ("lost", "shrunk")]
     for _ in range(2):
         report(env, *left, shrunk)
