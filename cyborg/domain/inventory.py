@@ -1,26 +1,20 @@
 """What an agent reports of its host, as values, on the wire, and as a digest.
 
-Drivers make these, the agent sends them, the conductor applies them. The wire form
-is plain JSON and is checked against a schema on arrival, since an agent may be old,
-new, or broken; what fails the check changes nothing.
+Drivers make these, the agent sends them, the conductor applies them. Both check each device on
+its own (:mod:`cyborg.domain.report_check`), since a driver may be wrong and an agent may be old,
+new or broken: one bad device costs itself, and never its host.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import jsonschema
-
-from cyborg.domain.errors import ReportRefused
-
-
-def canonical(value: object) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+from cyborg.domain.hardware import Share, canonical
+from cyborg.domain.model import DeviceCondition
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +24,14 @@ class HandleReport:
     #: How it is attached; :mod:`cyborg.domain.handle_types` says what Nova can do with it.
     type: str
     #: Strings only; ``domain``, ``bus``, ``device``, ``function`` in hexadecimal without 0x.
+    #: It may change while somebody has the handle.
     info: Mapping[str, str]
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Return what makes this handle unique within its deployable."""
-        return self.type, canonical(dict(self.info))
+    #: Which hardware it is, and stays whatever becomes of ``info``. Empty for PCI functions,
+    #: whose address says it, and where all of ``info`` does.
+    key: str = ""
+    #: What it occupies beside itself: a virtual function a share of its physical function, a
+    #: slice a share of its card. Its own function counts without being named.
+    shares: tuple[Share, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +41,7 @@ class DeployableReport:
     #: Also the provider's name, so unique in the cloud: ``<host>_<address>`` for most.
     name: str
     resource_class: str
+    #: As many as there are handles.
     num_accelerators: int
     #: The vendor's short name as clients see it (``fake``, ``intel``); not the entry point.
     driver_name: str
@@ -58,6 +55,8 @@ class DeployableReport:
     programmable: bool = False
     #: The image that it was programmed with, where the driver can tell. None says nothing.
     bitstream_id: str | None = None
+    #: It holds no image, and the driver can tell: a card that lost power, for instance.
+    is_empty: bool = False
 
     def attributes(self) -> tuple[tuple[str, str], ...]:
         """Return the attributes that clients see: ``traitN`` for each trait, and ``rc``."""
@@ -83,134 +82,67 @@ class DeviceReport:
     #: How the agent addresses the card: the PCI address of its physical function.
     control_path: Mapping[str, str] = field(default_factory=dict)
     deployables: tuple[DeployableReport, ...] = ()
+    condition: DeviceCondition = DeviceCondition.UNMONITORED
+    #: Why it is so, in plain words that stay the same while it is so: no counts, no times.
+    condition_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnseenDevice:
+    """A device that could not be looked at, though its driver could look."""
+
+    driver: str
+    identity: str
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that one scan of a host found, and which drivers could not look."""
+    """All that one scan of a host found, and where it could not look."""
 
     devices: tuple[DeviceReport, ...] = ()
+    #: Drivers that could not look: none of their devices counts as absent.
     failed_drivers: tuple[str, ...] = ()
+    #: Devices that do not count as absent.
+    unseen: tuple[UnseenDevice, ...] = ()
 
     def to_wire(self) -> dict[str, Any]:
         """Return plain JSON data, in an order that does not depend on the scan's."""
-        devices = sorted((asdict(device) for device in self.devices), key=canonical)
-        wire = {"devices": devices, "failed_drivers": sorted(self.failed_drivers)}
+        wire = {
+            "devices": sorted((asdict(device) for device in self.devices), key=canonical),
+            "failed_drivers": sorted(self.failed_drivers),
+            "unseen": sorted((asdict(unseen) for unseen in self.unseen), key=canonical),
+        }
         return dict(json.loads(json.dumps(wire)))
 
     def digest(self) -> str:
-        """Return a SHA-256 over the canonical wire form: equal if and only if nothing changed."""
-        return hashlib.sha256(canonical(self.to_wire()).encode()).hexdigest()
+        """Return what is equal if and only if nothing changed; see :func:`digest_of`."""
+        return digest_of(self.to_wire())
 
 
-def snapshot_from_wire(wire: object) -> Snapshot:
-    """Check and return a snapshot.
-
-    :raises ReportRefused: it breaks the schema, or names a device, deployable or
-        handle twice.
-    """
-    error = jsonschema.exceptions.best_match(_VALIDATOR.iter_errors(wire))
-    if error is not None:
-        raise ReportRefused(f"report refused at {error.json_path}: {error.message[:300]}")
-    assert isinstance(wire, dict)
-    snapshot = Snapshot(
-        devices=tuple(_device(item) for item in wire["devices"]),
-        failed_drivers=tuple(wire["failed_drivers"]),
-    )
-    _refuse_duplicates(snapshot)
-    return snapshot
+def digest_of(wire: object) -> str:
+    """Return a SHA-256 over a report as it crossed, fields that nobody here knows included."""
+    return hashlib.sha256(canonical(wire).encode()).hexdigest()
 
 
-def _device(wire: Mapping[str, Any]) -> DeviceReport:
-    deployables = tuple(
-        DeployableReport(
-            **{
-                **item,
-                "traits": tuple(item["traits"]),
-                "handles": tuple(HandleReport(**handle) for handle in item["handles"]),
-            }
-        )
-        for item in wire["deployables"]
-    )
-    return DeviceReport(**{**wire, "deployables": deployables})
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A device, or a part of one, that is not in a report as it was made, and why."""
 
+    #: Whose driver it is; None if that cannot be read.
+    driver: str | None
+    #: Which device; None if that cannot be read.
+    identity: str | None
+    why: str
+    #: The device itself is in the report, without a part of it.
+    partly: bool = False
+    #: Whose driver has it instead, which may be the same; None if nobody has.
+    holder: str | None = None
 
-def _refuse_duplicates(snapshot: Snapshot) -> None:
-    deployables = [part for device in snapshot.devices for part in device.deployables]
-    names: Iterator[tuple[str, list[Any]]] = iter(
-        [
-            ("device identity", [device.identity for device in snapshot.devices]),
-            ("deployable name", [part.name for part in deployables]),
-            *(
-                (f"handle of {part.name}", [handle.key for handle in part.handles])
-                for part in deployables
-            ),
-        ]
-    )
-    for what, values in names:
-        if len(values) != len(set(values)):
-            raise ReportRefused(f"report refused: a {what} is there twice")
+    @property
+    def is_of_others(self) -> bool:
+        """Return whether another driver has it: nothing is wrong with this one's device."""
+        return self.holder is not None and self.holder != self.driver
 
-
-def _text(limit: int, minimum: int = 1) -> dict[str, Any]:
-    return {"type": "string", "minLength": minimum, "maxLength": limit}
-
-
-def _object(properties: Mapping[str, Any], optional: Collection[str] = ()) -> dict[str, Any]:
-    """Return the schema of an object. What agents of the release before lack is optional."""
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": [name for name in properties if name not in optional],
-        "additionalProperties": False,
-    }
-
-
-def _facts(limit: int) -> dict[str, Any]:
-    return {"type": "object", "additionalProperties": _text(limit, 0), "maxProperties": 64}
-
-
-_UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
-# Of devices and of handles. By form only: which ones there are is the drivers'.
-_TYPE = {"type": "string", "pattern": r"^[A-Z0-9_]{1,16}\Z"}
-_HANDLE = _object({"type": _TYPE, "info": _facts(255)})
-_DEPLOYABLE = _object(
-    {
-        "name": _text(200),
-        "resource_class": {"type": "string", "pattern": "^[A-Z0-9_]{1,255}$"},
-        "num_accelerators": {"type": "integer", "minimum": 0, "maximum": 4096},
-        "driver_name": _text(255),
-        "traits": {
-            "type": "array",
-            "maxItems": 64,
-            "items": {"type": "string", "pattern": "^[A-Z0-9_]{1,255}$"},
-        },
-        "handles": {"type": "array", "maxItems": 4096, "items": _HANDLE},
-        "needs_prepare": {"type": "boolean"},
-        "needs_release": {"type": "boolean"},
-        "programmable": {"type": "boolean"},
-        "bitstream_id": {"type": ["string", "null"], "pattern": _UUID, "maxLength": 36},
-    },
-    optional=("programmable", "bitstream_id"),
-)
-_DEVICE = _object(
-    {
-        "driver": _text(255),
-        "identity": _text(255),
-        "type": _TYPE,
-        "vendor": _text(255),
-        "model": _text(255),
-        "std_board_info": _facts(255),
-        "vendor_board_info": _facts(255),
-        "control_path": _facts(255),
-        "deployables": {"type": "array", "maxItems": 1024, "items": _DEPLOYABLE},
-    }
-)
-_VALIDATOR = jsonschema.Draft202012Validator(
-    _object(
-        {
-            "devices": {"type": "array", "maxItems": 1024, "items": _DEVICE},
-            "failed_drivers": {"type": "array", "maxItems": 64, "items": _text(255)},
-        }
-    )
-)
+    def __str__(self) -> str:
+        whole = f"device {self.identity or '(unknown)'}"
+        return f"{'a part of ' if self.partly else ''}{whole} left out: {self.why}"

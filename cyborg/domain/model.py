@@ -29,10 +29,25 @@ class Presence(enum.StrEnum):
     MISSING = "missing"
 
 
+class DeviceCondition(enum.StrEnum):
+    """Whether a device that is there works."""
+
+    HEALTHY = "healthy"
+    #: It works, and somebody should look at it. Offered.
+    DEGRADED = "degraded"
+    #: It does not work. Not offered; what has it keeps it.
+    FAILED = "failed"
+    #: Nobody can tell. Offered.
+    UNMONITORED = "unmonitored"
+
+
 class HandleCondition(enum.StrEnum):
     """Whether a handle can be given out once nobody owns it."""
 
     READY = "ready"
+    #: Nobody knows that it is clean: its device was away when it was to be released, or has
+    #: come to where another was. Cleaned as soon as that is possible.
+    UNCLEAN = "unclean"
     #: Its cleaning failed; kept from everybody until an operator looks at it.
     QUARANTINED = "quarantined"
     #: The device no longer reports it; removed as soon as nobody owns it.
@@ -45,6 +60,8 @@ class JobKind(enum.StrEnum):
     PREPARE = "prepare"
     RELEASE = "release"
     PROGRAM = "program"
+    #: A release for nobody: of a handle that is unclean.
+    CLEAN = "clean"
 
 
 class ProgrammingState(enum.StrEnum):
@@ -63,6 +80,15 @@ class ProgrammingState(enum.StrEnum):
 UNSETTLED_IF: Mapping[str, frozenset[object]] = {
     "programming_state": frozenset({ProgrammingState.PROGRAMMING}),
     "content_unknown": frozenset({True}),
+}
+
+
+#: Nobody gets anything of a device if any of these fields has any of these values; who has
+#: something keeps it. The SQL of ``cyborg.db`` comes from it too.
+WITHHELD_IF: Mapping[str, frozenset[object]] = {
+    "status": frozenset({DeviceStatus.MAINTAINING}),
+    "presence": frozenset({Presence.MISSING}),
+    "condition": frozenset({DeviceCondition.FAILED}),
 }
 
 
@@ -98,7 +124,8 @@ class Usage:
     total: int
     #: Somebody owns them, be it only until they are clean.
     used: int
-    #: They can be given out. What is neither used nor free is quarantined or vanished.
+    #: They can be given out. What is neither used nor free is quarantined or unclean, or its
+    #: device, its deployable or its hardware in this shape is given to nobody.
     free: int
 
 
@@ -114,6 +141,9 @@ class Device:
     hostname: str
     status: DeviceStatus
     presence: Presence
+    condition: DeviceCondition
+    #: In plain words, why the condition is what it is.
+    condition_reason: str | None
     created_at: datetime.datetime
     updated_at: datetime.datetime | None
     #: Only where it was asked for.
@@ -186,7 +216,8 @@ class HandleState(enum.StrEnum):
 
     FREE = "free"
     USED = "used"
-    #: Nobody sees its ARQ any more; the agent gives it back and cleans it.
+    #: Nobody sees its ARQ any more, and the agent gives it back and cleans it; or it has none,
+    #: and must be cleaned first, once its device is there.
     CLEANING = "cleaning"
     QUARANTINED = "quarantined"
     VANISHED = "vanished"
@@ -200,7 +231,7 @@ class ListedHandle:
     type: str
     info: Mapping[str, str]
     state: HandleState
-    #: Why it is quarantined.
+    #: In plain words, what is wrong with it.
     state_reason: str | None
     #: The owner, and the owner's project.
     accelerator_request_uuid: str | None
@@ -226,6 +257,7 @@ class AcceleratorRequest:
     #: Made by a service (Nova), not by a user directly.
     created_by_service: bool
     bound_at: datetime.datetime | None
+    #: In plain words, why a bind or a release failed; else what is wrong with its handle.
     state_reason: str | None
     generation: int
     #: Only while the ARQ is Bound.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 import sqlalchemy as sa
 from keystoneauth1.adapter import Adapter
@@ -19,6 +21,9 @@ from cyborg.clients.placement import Placement
 from cyborg.conductor import catalogue, inventory
 from cyborg.conductor.environment import Environment
 from cyborg.conf import opts
+from cyborg.db.tables import attach_handles
+from cyborg.db.tables import deployables as deployables_table
+from cyborg.db.tables import devices as devices_table
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport, Snapshot
 from cyborg.domain.work import Work
 
@@ -57,25 +62,26 @@ def counted_statements(engine: sa.Engine) -> Iterator[list[str]]:
         sa.event.remove(engine, "before_cursor_execute", note)
 
 
-def handles(count: int, bus: str = "0c") -> tuple[HandleReport, ...]:
+def handles(count: int, bus: str = "0c", domain: str = "0000") -> tuple[HandleReport, ...]:
     """Return so many distinct handles."""
     return tuple(
         HandleReport(
             "TEST_PCI",
-            {"domain": "0000", "bus": bus, "device": str(n // 8), "function": str(n % 8)},
+            {"domain": domain, "bus": bus, "device": str(n // 8), "function": str(n % 8)},
         )
         for n in range(1, count + 1)
     )
 
 
 def deployable(name: str, count: int = 16, **values: Any) -> DeployableReport:
-    """Return a deployable of class FPGA with ``count`` handles."""
+    """Return a deployable of class FPGA with ``count`` handles, at addresses of its own."""
+    at = crc32(name.encode())
     values = {
         "resource_class": "FPGA",
         "num_accelerators": count,
         "driver_name": "fake",
         "traits": ("CUSTOM_FAKE_DEVICE",),
-        "handles": handles(count),
+        "handles": handles(count, f"{at >> 16 & 0xFF:02x}", f"{at & 0xFFFF:04x}"),
         **values,
     }
     return DeployableReport(name=name, **values)
@@ -126,8 +132,19 @@ def glance_client(url: str, timeout: float = 10) -> Glance:
     return Glance(Adapter(Session(auth=auth, timeout=timeout), service_type="image"))
 
 
+def an_interval_later(env: Environment) -> None:
+    """Let so much time have passed that the next report counts what it lacks."""
+    before = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    with env.database.engine.begin() as connection:
+        for table in (devices_table, deployables_table, attach_handles):
+            connection.execute(
+                table.update().where(table.c.absent_at.is_not(None)).values(absent_at=before)
+            )
+
+
 def report(env: Environment, *devices: DeviceReport, host: str = HOST) -> None:
-    """Report these devices as all that a host has."""
+    """Report these devices as all that a host has, an interval after the report before."""
+    an_interval_later(env)
     inventory.report(env, host, Snapshot(devices=devices).to_wire())
 
 
