@@ -2,76 +2,177 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from oslo_log import log
 
-from cyborg.conductor import providers
+from cyborg.conductor import agents, providers, unclean
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import Unit, run
-from cyborg.db import inventory, inventory_changes
-from cyborg.domain.difference import Difference, difference
-from cyborg.domain.errors import InvalidInput, ReportRefused
-from cyborg.domain.inventory import snapshot_from_wire
+from cyborg.db import hosts, inventory, inventory_changes
+from cyborg.db.database import Connection
+from cyborg.domain.agents import identity_of
+from cyborg.domain.changes import Difference, Event
+from cyborg.domain.difference import difference
+from cyborg.domain.doubles import without_doubles
+from cyborg.domain.errors import InvalidInput
+from cyborg.domain.inventory import LeftOut, Snapshot, digest_of
+from cyborg.domain.model import ProviderJobKind
+from cyborg.domain.recorded import RecordedDevice
+from cyborg.domain.report_check import CheckedReport, check_report
+from cyborg.domain.text import is_plain
 
 LOG = log.getLogger(__name__)
 
+_LEVELS = {
+    Event.MISSING: logging.WARNING,
+    Event.FAILED: logging.ERROR,
+    Event.DEGRADED: logging.WARNING,
+    Event.REPLACED: logging.WARNING,
+}
 
-def heartbeat(env: Environment, host: str, digest: str) -> bool:
+
+def heartbeat(
+    env: Environment, host: str, digest: str, *, agent: Mapping[str, Any] | None = None
+) -> bool:
     """Note that a host lives; return whether its last report had this digest.
 
-    One statement. False asks for the whole report.
+    One statement. False asks for the whole report, and notes nothing: also where another
+    machine's agent was heard last, and where a handle waits for being cleaned.
+
+    :param agent: who it is, as it crossed; see :class:`cyborg.domain.agents.AgentIdentity`.
+    :raises InvalidInput: that cannot be.
     """
-    return run(env, lambda unit: inventory.touch_host(unit.connection, host, digest, unit.now))
+    who = identity_of(agent)
+    return run(env, lambda unit: hosts.touch_host(unit.connection, host, digest, who))
 
 
-def report(env: Environment, host: str, snapshot: Mapping[str, Any]) -> None:
-    """Make the record of a host equal to its report, in one transaction.
+def report(
+    env: Environment,
+    host: str,
+    snapshot: Mapping[str, Any],
+    *,
+    agent: Mapping[str, Any] | None = None,
+) -> None:
+    """Make the record of a host equal to its report as far as that goes, in one transaction.
 
-    :param snapshot: as it crossed; what breaks the schema of reports is not made a record of.
+    What cannot be recorded is left out, and said in the log; everything else is applied.
 
-    :raises InvalidInput: the host has no usable name.
-    :raises ReportRefused: the report is absurd; nothing was changed.
+    :param snapshot: as it crossed.
+    :param agent: who reports, as it crossed.
+    :raises InvalidInput: the host has no usable name, or the agent says what it cannot be.
+    :raises HostTaken: another machine's agent reports for this host.
+    :raises ReportRefused: it is no report, or larger than any host's; nothing was changed.
     """
-    if not isinstance(host, str) or not 1 <= len(host) <= 255:
-        raise InvalidInput("A host's name has 1 to 255 characters.")
-    found = snapshot_from_wire(snapshot)
+    if not isinstance(host, str) or not 1 <= len(host) <= 255 or not is_plain(host):
+        raise InvalidInput("A host's name has 1 to 255 characters of one line.")
+    checked = check_report(snapshot)
+    digest = digest_of(snapshot)
+    who = identity_of(agent)
+    interval = who.interval if who is not None else float(env.conf.periodic_interval)
 
-    def work(unit: Unit) -> Difference:
+    def work(unit: Unit) -> tuple[Difference, list[LeftOut]]:
         connection = unit.connection
-        host_id = inventory.lock_host(connection, host, unit.now)
-        changes = difference(inventory.recorded_devices(connection, host_id), found)
+        taken = agents.take_host(unit, host, who)
+        host_id = taken.id
+        recorded = inventory.recorded_devices(connection, host_id)
+        sharing = inventory.recorded_sharing(connection, host_id)
+        reported, left_out = _without_doubles(connection, host_id, recorded, checked)
+        changes = difference(recorded, reported, taken.now, interval, sharing)
+        touched: Mapping[ProviderJobKind, Collection[str]] = {}
         if changes:
-            touched = inventory_changes.apply(connection, host_id, changes, env.new_uuid, unit.now)
-            for kind, uuids in touched.items():
-                providers.mark(unit, dict.fromkeys(uuids, host), kind)
-        digest = found.digest() if changes.settled else None
-        inventory.record_digest(connection, host_id, digest, unit.now)
-        return changes
+            touched = inventory_changes.apply(
+                connection,
+                host_id,
+                changes,
+                sharing=sharing,
+                new_uuid=env.new_uuid,
+                now=unit.now,
+            )
+        unclean.write(unit, host, host_id, changes.waiting)
+        # All jobs in the order of their subjects, as everybody writes them.
+        for kind, uuids in sorted(touched.items()):
+            providers.mark(unit, dict.fromkeys(uuids, host), kind)
+        settled = changes.settled and not left_out
+        hosts.record_report(connection, host_id, digest if settled else None, who, unit.now)
+        return changes, left_out
 
-    try:
-        changes = run(env, work)
-    except inventory_changes.NameTaken as error:
-        raise ReportRefused(
-            f"report of {host} refused: another host has a deployable of the same name"
-        ) from error
-    if changes:
-        _log(host, changes)
+    changes, left_out = run(env, work)
+    _log(host, changes)
+    for each in checked.left_out:
+        LOG.warning("report of host=%s: %s", host, each)
+    for each in left_out:
+        LOG.error("report of host=%s: %s", host, each)
+
+
+def _without_doubles(
+    connection: Connection,
+    host_id: int,
+    recorded: list[RecordedDevice],
+    checked: CheckedReport,
+) -> tuple[Snapshot, list[LeftOut]]:
+    """Return what of a report is this host's alone, each piece of hardware once, and the rest."""
+    # Of two that report the same hardware, whoever has been given out keeps it.
+    held = {
+        handle.key: part.report.name
+        for device in recorded
+        for part in device.deployables
+        for handle in part.handles
+        if handle.is_owned or handle.is_busy
+    }
+    devices, left_out = without_doubles(checked.snapshot.devices, held)
+    known = {part.report.name for device in recorded for part in device.deployables}
+    new = {part.name for device in devices for part in device.deployables} - known
+    others = inventory.hosts_of_names(connection, sorted(new), host_id) if new else {}
+    kept = []
+    for device in devices:
+        taken = [part.name for part in device.deployables if part.name in others]
+        left_out += [
+            LeftOut(
+                device.driver,
+                device.identity,
+                f"host {others[name]} has a deployable {name}: names are unique in the cloud",
+                partly=True,
+            )
+            for name in taken
+        ]
+        parts = tuple(part for part in device.deployables if part.name not in taken)
+        kept.append(replace(device, deployables=parts))
+    return replace(checked.snapshot, devices=tuple(kept)), left_out
 
 
 def _log(host: str, changes: Difference) -> None:
-    LOG.info(
-        "inventory changed host=%s devices new=%d changed=%d absent=%d removed=%d "
-        "deployables new=%d changed=%d removed=%d handles new=%d gone=%d",
-        host,
-        len(changes.new_devices),
-        len(changes.changed_devices),
-        len(changes.absent_devices),
-        len(changes.removed_devices),
-        len(changes.new_deployables),
-        len(changes.changed_deployables),
-        len(changes.removed_deployables),
-        len(changes.new_handles),
-        len(changes.vanished_handles) + len(changes.removed_handles),
-    )
+    for notice in changes.notices:
+        level = _LEVELS.get(notice.event, logging.INFO)
+        if notice.in_use and level == logging.WARNING:
+            level = logging.ERROR
+        LOG.log(
+            level,
+            "device %s device=%s name=%s host=%s in_use=%s%s",
+            notice.event,
+            notice.device_uuid or "new",
+            notice.identity,
+            host,
+            notice.in_use,
+            f": {notice.why}" if notice.why else "",
+        )
+    if changes:
+        LOG.info(
+            "inventory changed host=%s devices new=%d changed=%d absent=%d removed=%d "
+            "deployables new=%d changed=%d moved=%d removed=%d handles new=%d changed=%d gone=%d",
+            host,
+            len(changes.new_devices),
+            len(changes.changed_devices),
+            len(changes.absent_devices),
+            len(changes.removed_devices),
+            len(changes.new_deployables),
+            len(changes.changed_deployables),
+            len(changes.moved_deployables),
+            len(changes.removed_deployables),
+            len(changes.new_handles),
+            len(changes.changed_handles),
+            len(changes.absent_handles) + len(changes.removed_handles),
+        )

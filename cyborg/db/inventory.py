@@ -1,59 +1,59 @@
-"""What is recorded of a host."""
+"""What is recorded of a host's hardware."""
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from oslo_db import exception as db_exception
 
-from cyborg.db.database import Contention
-from cyborg.db.statements import next_generation
-from cyborg.db.tables import attach_handles, attributes, control_paths, deployables, devices, hosts
-from cyborg.domain.difference import RecordedDeployable, RecordedDevice, RecordedHandle
+from cyborg.db.tables import (
+    accelerator_requests,
+    attach_handles,
+    attributes,
+    consumptions,
+    control_paths,
+    counters,
+    deployables,
+    devices,
+    hosts,
+    jobs,
+)
+from cyborg.domain.hardware import Share, Sharing
 from cyborg.domain.inventory import DeployableReport, DeviceReport
-from cyborg.domain.model import UNSETTLED_IF, HandleCondition, Presence
+from cyborg.domain.model import (
+    DeviceCondition,
+    DeviceStatus,
+    HandleCondition,
+    Presence,
+    ProgrammingState,
+)
+from cyborg.domain.plain import from_plain
+from cyborg.domain.recorded import (
+    Absence,
+    Memory,
+    RecordedDeployable,
+    RecordedDevice,
+    RecordedHandle,
+)
+from cyborg.domain.states import AT_WORK
+
+_handles = attach_handles
 
 
-def touch_host(connection: sa.Connection, name: str, digest: str, now: datetime.datetime) -> bool:
-    """Note that a host lives; return whether this digest is the one that is recorded."""
-    result = connection.execute(
-        hosts.update()
-        .where(hosts.c.name == name, hosts.c.report_digest == digest)
-        .values(last_seen_at=now)
+def hosts_of_names(
+    connection: sa.Connection, names: Sequence[str], host_id: int
+) -> Mapping[str, str]:
+    """Return which of these names deployables of other hosts have, and which host has each."""
+    query = (
+        sa.select(deployables.c.name, hosts.c.name.label("host"))
+        .join_from(deployables, devices)
+        .join(hosts)
+        .where(deployables.c.name.in_(names), devices.c.host_id != host_id)
     )
-    return result.rowcount == 1
-
-
-def lock_host(connection: sa.Connection, name: str, now: datetime.datetime) -> int:
-    """Return a host's id, made if it is new; two reports of one host wait for each other."""
-    query = sa.select(hosts.c.id).where(hosts.c.name == name).with_for_update()
-    known = connection.scalar(query)
-    if known is not None:
-        return int(known)
-    try:
-        inserted = connection.execute(
-            hosts.insert().values(name=name, last_seen_at=now, created_at=now)
-        ).inserted_primary_key
-    except db_exception.DBDuplicateEntry as error:
-        raise Contention from error
-    assert inserted is not None
-    return int(inserted[0])
-
-
-def record_digest(
-    connection: sa.Connection, host_id: int, digest: str | None, now: datetime.datetime
-) -> None:
-    """Record a report as applied; with None, the host will be asked for it again."""
-    connection.execute(
-        hosts.update()
-        .where(hosts.c.id == host_id)
-        .values(report_digest=digest, last_seen_at=now, updated_at=now, **next_generation(hosts))
-    )
+    return {row.name: row.host for row in connection.execute(query)}
 
 
 def recorded_devices(connection: sa.Connection, host_id: int) -> list[RecordedDevice]:
@@ -71,22 +71,26 @@ def recorded_devices(connection: sa.Connection, host_id: int) -> list[RecordedDe
     parts_by_device: dict[int, list[sa.Row[Any]]] = defaultdict(list)
     for part in parts:
         parts_by_device[part.device_id].append(part)
-    handles = _handles(connection, of_host)
-    traits = _traits(connection, of_host)
+    handles = _recorded_handles(connection, host_id)
+    traits, words = _attributes(connection, of_host)
     return [
         RecordedDevice(
             id=card.id,
+            uuid=card.uuid,
             report=_device_report(card),
             presence=Presence(card.presence),
-            absences=card.absences,
+            status=DeviceStatus(card.status),
+            absence=Absence(card.absences, card.absent_at),
+            memory=from_plain(Memory, json.loads(card.memory or "{}")),
             deployables=tuple(
                 RecordedDeployable(
                     id=part.id,
                     report=_deployable_report(part, tuple(traits[part.id])),
                     handles=tuple(handles[part.id]),
-                    unsettled=any(
-                        getattr(part, name) in values for name, values in UNSETTLED_IF.items()
-                    ),
+                    programming=part.programming_state == ProgrammingState.PROGRAMMING,
+                    content_unknown=part.content_unknown,
+                    absence=Absence(part.absences, part.absent_at),
+                    words=tuple(words[part.id]),
                 )
                 for part in parts_by_device[card.id]
             ),
@@ -95,43 +99,76 @@ def recorded_devices(connection: sa.Connection, host_id: int) -> list[RecordedDe
     ]
 
 
-def _handles(
-    connection: sa.Connection, of_host: sa.ColumnElement[bool]
+def recorded_sharing(connection: sa.Connection, host_id: int) -> Sharing:
+    """Return what is recorded of a host's counters. One statement."""
+    query = (
+        sa.select(counters.c.name, counters.c.capacity, consumptions.c.amount, _handles.c.hardware)
+        .join_from(counters, consumptions)
+        .join(_handles)
+        .where(counters.c.host_id == host_id)
+    )
+    capacities: dict[str, int] = {}
+    amounts: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in connection.execute(query):
+        capacities[row.name] = row.capacity
+        amounts[row.hardware][row.name] = row.amount
+    return Sharing(capacities, dict(amounts))
+
+
+def _recorded_handles(
+    connection: sa.Connection, host_id: int
 ) -> Mapping[int, list[RecordedHandle]]:
     result: dict[int, list[RecordedHandle]] = defaultdict(list)
     query = (
-        sa.select(attach_handles)
-        .join_from(attach_handles, deployables)
-        .where(of_host)
-        .order_by(attach_handles.c.id)
+        sa.select(
+            _handles,
+            accelerator_requests.c.state.label("owner_state"),
+            jobs.c.id.label("job_id"),
+        )
+        .select_from(
+            _handles.outerjoin(
+                accelerator_requests,
+                accelerator_requests.c.id == _handles.c.accelerator_request_id,
+            ).outerjoin(jobs, jobs.c.attach_handle_id == _handles.c.id)
+        )
+        .where(_handles.c.host_id == host_id)
+        .order_by(_handles.c.id)
     )
     for row in connection.execute(query):
         result[row.deployable_id].append(
             RecordedHandle(
                 id=row.id,
-                key=(row.attach_type, row.attach_info),
-                owned=row.accelerator_request_id is not None,
+                key=row.hardware,
+                type=row.attach_type,
+                info=json.loads(row.attach_info),
+                shares=tuple(Share(**share) for share in json.loads(row.shares)),
+                is_owned=row.accelerator_request_id is not None,
                 condition=HandleCondition(row.condition),
+                is_busy=row.job_id is not None or row.owner_state in AT_WORK,
+                absence=Absence(row.absences, row.absent_at),
             )
         )
     return result
 
 
-def _traits(connection: sa.Connection, of_host: sa.ColumnElement[bool]) -> Mapping[int, list[str]]:
-    result: dict[int, list[str]] = defaultdict(list)
+def _attributes(
+    connection: sa.Connection, of_host: sa.ColumnElement[bool]
+) -> tuple[Mapping[int, list[str]], Mapping[int, list[tuple[str, str]]]]:
+    """Return the traits that drivers report, and all that operators say."""
+    traits: dict[int, list[str]] = defaultdict(list)
+    words: dict[int, list[tuple[str, str]]] = defaultdict(list)
     query = (
-        sa.select(attributes.c.deployable_id, attributes.c.value)
+        sa.select(attributes)
         .join_from(attributes, deployables)
-        .where(
-            of_host,
-            attributes.c.reported.is_(sa.true()),
-            attributes.c.key != "rc",
-        )
+        .where(of_host)
         .order_by(attributes.c.id)
     )
     for row in connection.execute(query):
-        result[row.deployable_id].append(row.value)
-    return result
+        if not row.reported:
+            words[row.deployable_id].append((row.key, row.value))
+        elif row.key != "rc":
+            traits[row.deployable_id].append(row.value)
+    return traits, words
 
 
 def _device_report(row: sa.Row[Any]) -> DeviceReport:
@@ -144,6 +181,8 @@ def _device_report(row: sa.Row[Any]) -> DeviceReport:
         std_board_info=json.loads(row.std_board_info),
         vendor_board_info=json.loads(row.vendor_board_info),
         control_path=json.loads(row.info or "{}"),
+        condition=DeviceCondition(row.condition),
+        condition_reason=row.condition_reason,
     )
 
 

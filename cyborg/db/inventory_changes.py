@@ -1,296 +1,293 @@
-"""Writing the difference between what is recorded of a host and what it reports."""
+"""Writing the difference between what is recorded of a host and what it reports.
+
+Locks are taken in the order of claims: deployables, devices, then handles and counters.
+"""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
 from cyborg.db.database import Contention
+from cyborg.db.handle_changes import (
+    change_handles,
+    insert_handles,
+    record_absences,
+    remove_handles,
+)
 from cyborg.db.programming import SETTLED
+from cyborg.db.sharing import write_sharing
 from cyborg.db.statements import next_generation
-from cyborg.db.tables import attach_handles, attributes, control_paths, deployables, devices
+from cyborg.db.tables import attributes, control_paths, deployables, devices
+from cyborg.db.touched import deployables_of, lock_touched, providers_touched
+from cyborg.domain.changes import Difference, Row
 from cyborg.domain.clock import NewUuid, provider_uuid
-from cyborg.domain.difference import Difference
-from cyborg.domain.inventory import DeployableReport, DeviceReport, canonical
-from cyborg.domain.model import DeviceStatus, HandleCondition, Presence, ProviderJobKind
+from cyborg.domain.hardware import Sharing, canonical
+from cyborg.domain.inventory import DeployableReport, DeviceReport
+from cyborg.domain.model import DeviceStatus, Presence, ProgrammingState, ProviderJobKind
+from cyborg.domain.plain import to_plain
 
-
-class NameTaken(Exception):
-    """Another host has a deployable of the same name."""
+#: What is said of a handle that is unclean from its first row on.
+_UNCLEAN = "It is cleaned before anybody gets it: its card may have been somebody's."
 
 
 def apply(
     connection: sa.Connection,
     host_id: int,
     difference: Difference,
+    *,
+    sharing: Sharing,
     new_uuid: NewUuid,
     now: datetime.datetime,
 ) -> dict[ProviderJobKind, set[str]]:
     """Write a difference.
 
-    Handles and devices are removed on the condition that nobody owns them and nothing is
-    unsettled; if a bind or a programming was faster, the whole transaction is given up.
-
+    :param sharing: what the counters of the host were before.
     :returns: the providers (by uuid) that Placement must hear of, by what of them.
-    :raises Contention: if somebody was faster.
-    :raises NameTaken: if another host has a deployable of a new one's name.
+    :raises Contention: if somebody was faster; the whole transaction is given up.
     """
-    touched = _touched(connection, difference)
-    _remove(connection, difference)
-    try:
-        _write_devices(connection, host_id, difference, new_uuid, now)
-        _write_deployables(connection, difference, new_uuid, now)
-    except db_exception.DBDuplicateEntry as error:
-        raise NameTaken from error
-    _insert_handles(
-        connection, [(owner, h.key) for owner, h in difference.new_handles], new_uuid, now
-    )
-    _set_condition(connection, difference.returned_handles, HandleCondition.READY, now)
-    _set_condition(connection, difference.vanished_handles, HandleCondition.VANISHED, now)
-    return touched
+    return _Writer(connection, host_id, difference, sharing, _Stamp(new_uuid, now)).write()
 
 
-def _write_devices(
-    connection: sa.Connection,
-    host_id: int,
-    difference: Difference,
-    new_uuid: NewUuid,
-    now: datetime.datetime,
-) -> None:
-    for device_id, presence, absences in difference.absent_devices:
-        _update(connection, devices, device_id, now, presence=presence, absences=absences)
-    for device_id, device in difference.changed_devices:
-        values = _device_values(device)
-        _update(connection, devices, device_id, now, **values)
-        _write_control_path(connection, device_id, device, new_uuid)
-    for device in difference.new_devices:
-        _insert_device(connection, host_id, device, new_uuid, now)
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    new_uuid: NewUuid
+    now: datetime.datetime
 
 
-def _write_deployables(
-    connection: sa.Connection,
-    difference: Difference,
-    new_uuid: NewUuid,
-    now: datetime.datetime,
-) -> None:
-    for deployable_id, part in difference.changed_deployables:
-        _update(connection, deployables, deployable_id, now, **_deployable_values(part))
-        if part.bitstream_id is not None:
-            # On condition: a programming that has begun meanwhile knows better.
-            connection.execute(
-                deployables.update()
-                .where(deployables.c.id == deployable_id, SETTLED)
-                .values(bitstream_id=part.bitstream_id)
-            )
-        _write_attributes(connection, deployable_id, part, new_uuid, now)
-    for device_id, part in difference.new_deployables:
-        _insert_deployable(connection, device_id, part, new_uuid, now)
+class _Writer:
+    def __init__(
+        self,
+        connection: sa.Connection,
+        host_id: int,
+        difference: Difference,
+        sharing: Sharing,
+        stamp: _Stamp,
+    ) -> None:
+        self._connection = connection
+        self._host_id = host_id
+        self._difference = difference
+        self._sharing = sharing
+        self._new_uuid = stamp.new_uuid
+        self._now = stamp.now
+        #: Ids of rows that are new, by identity and by name.
+        self._devices: dict[str, int] = {}
+        self._deployables: dict[str, int] = {}
 
-
-def _touched(connection: sa.Connection, difference: Difference) -> dict[ProviderJobKind, set[str]]:
-    """Return what will have changed for Placement, before anything is removed."""
-    of_devices = [*difference.removed_devices, *(id_ for id_, *_ in difference.absent_devices)]
-    of_devices += [id_ for id_, _ in difference.changed_devices]
-    changed = [id_ for id_, _ in difference.changed_deployables]
-    gone = difference.removed_deployables
-    new = [part for device in difference.new_devices for part in device.deployables]
-    new += [part for _, part in difference.new_deployables]
-    touched: dict[ProviderJobKind, set[str]] = {
-        ProviderJobKind.PROVIDER: {provider_uuid(part.name) for part in new}
-    }
-    if not (of_devices or changed or gone):
-        return touched
-    query = sa.select(deployables.c.id, deployables.c.device_id, deployables.c.rp_uuid).where(
-        sa.or_(deployables.c.id.in_([*changed, *gone]), deployables.c.device_id.in_(of_devices))
-    )
-    removed = set(difference.removed_devices)
-    for row in connection.execute(query):
-        if row.id in gone or row.device_id in removed:
-            touched[ProviderJobKind.PROVIDER].add(row.rp_uuid)
-            continue
-        touched.setdefault(ProviderJobKind.INVENTORY, set()).add(row.rp_uuid)
-        if row.id in changed:
-            touched.setdefault(ProviderJobKind.TRAITS, set()).add(row.rp_uuid)
-    return touched
-
-
-def _remove(connection: sa.Connection, difference: Difference) -> None:
-    gone = list(difference.removed_deployables)
-    if difference.removed_devices:
-        gone += connection.scalars(
-            sa.select(deployables.c.id).where(
-                deployables.c.device_id.in_(difference.removed_devices)
-            )
+    def write(self) -> dict[ProviderJobKind, set[str]]:
+        changes = self._difference
+        touched = lock_touched(self._connection, self._host_id, changes, self._sharing)
+        try:
+            self._write_devices()
+            self._write_deployables()
+        except db_exception.DBDuplicateEntry as error:
+            # Another host has got a deployable of the same name meanwhile.
+            raise Contention from error
+        # Handles leave what is removed before it is.
+        change_handles(
+            self._connection, changes.changed_handles, self._deployables, _UNCLEAN, self._now
         )
-    doomed = sa.or_(
-        attach_handles.c.id.in_(difference.removed_handles),
-        attach_handles.c.deployable_id.in_(gone),
-    )
-    if gone or difference.removed_handles:
-        connection.execute(
-            attach_handles.delete().where(
-                doomed,
-                attach_handles.c.accelerator_request_id.is_(None),
-                attach_handles.c.condition != HandleCondition.QUARANTINED,
+        gone = set(changes.removed_deployables)
+        gone |= deployables_of(self._connection, changes.removed_devices)
+        insert_handles(
+            self._connection,
+            self._host_id,
+            changes.new_handles,
+            self._deployables,
+            reason=_UNCLEAN,
+            new_uuid=self._new_uuid,
+            now=self._now,
+        )
+        record_absences(self._connection, changes.absent_handles, self._now)
+        if changes.sharing is not None:
+            write_sharing(self._connection, self._host_id, changes.sharing)
+        remove_handles(self._connection, changes, gone)
+        self._remove(gone)
+        self._write_words()
+        return providers_touched(changes, touched)
+
+    # Devices and deployables.
+
+    def _write_devices(self) -> None:
+        changes = self._difference
+        for device_id, presence, absence in changes.absent_devices:
+            self._update(
+                devices,
+                device_id,
+                presence=presence,
+                absences=absence.count,
+                absent_at=absence.at,
             )
-        )
-        if connection.scalar(sa.select(attach_handles.c.id).where(doomed).limit(1)) is not None:
-            raise Contention
-    if gone:
-        settled = deployables.delete().where(deployables.c.id.in_(gone), SETTLED)
-        if connection.execute(settled).rowcount != len(set(gone)):
-            raise Contention
-    if difference.removed_devices:
-        of_ids = devices.c.id.in_(difference.removed_devices)
-        connection.execute(devices.delete().where(of_ids))
-
-
-def _update(
-    connection: sa.Connection,
-    table: sa.Table,
-    row_id: int,
-    now: datetime.datetime,
-    **values: Any,
-) -> None:
-    connection.execute(
-        table.update()
-        .where(table.c.id == row_id)
-        .values(updated_at=now, **next_generation(table), **values)
-    )
-
-
-def _set_condition(
-    connection: sa.Connection,
-    ids: Collection[int],
-    condition: HandleCondition,
-    now: datetime.datetime,
-) -> None:
-    if ids:
-        connection.execute(
-            attach_handles.update()
-            .where(
-                attach_handles.c.id.in_(ids),
-                attach_handles.c.condition != HandleCondition.QUARANTINED,
-            )
-            .values(
-                condition=condition,
-                updated_at=now,
-                **next_generation(attach_handles),
-            )
-        )
-
-
-def _insert_device(
-    connection: sa.Connection,
-    host_id: int,
-    device: DeviceReport,
-    new_uuid: NewUuid,
-    now: datetime.datetime,
-) -> None:
-    values = {
-        "uuid": new_uuid(),
-        "host_id": host_id,
-        "status": DeviceStatus.ENABLED,
-        "created_at": now,
-        **_device_values(device),
-    }
-    inserted = connection.execute(devices.insert().values(values)).inserted_primary_key
-    assert inserted is not None
-    _write_control_path(connection, inserted[0], device, new_uuid)
-    for part in device.deployables:
-        _insert_deployable(connection, inserted[0], part, new_uuid, now)
-
-
-def _insert_deployable(
-    connection: sa.Connection,
-    device_id: int,
-    part: DeployableReport,
-    new_uuid: NewUuid,
-    now: datetime.datetime,
-) -> None:
-    uuid = provider_uuid(part.name)
-    values = {
-        "uuid": uuid,
-        "rp_uuid": uuid,
-        "device_id": device_id,
-        "bitstream_id": part.bitstream_id,
-        "created_at": now,
-        **_deployable_values(part),
-    }
-    inserted = connection.execute(deployables.insert().values(values)).inserted_primary_key
-    assert inserted is not None
-    _write_attributes(connection, inserted[0], part, new_uuid, now)
-    _insert_handles(connection, [(inserted[0], h.key) for h in part.handles], new_uuid, now)
-
-
-def _insert_handles(
-    connection: sa.Connection,
-    handles: Collection[tuple[int, tuple[str, str]]],
-    new_uuid: NewUuid,
-    now: datetime.datetime,
-) -> None:
-    if handles:
-        connection.execute(
-            attach_handles.insert(),
-            [
-                {
-                    "uuid": new_uuid(),
-                    "deployable_id": deployable_id,
-                    "attach_type": attach_type,
-                    "attach_info": attach_info,
-                    "condition": HandleCondition.READY,
-                    "needs_release": False,
-                    "created_at": now,
-                }
-                for deployable_id, (attach_type, attach_info) in handles
-            ],
-        )
-
-
-def _write_attributes(
-    connection: sa.Connection,
-    deployable_id: int,
-    part: DeployableReport,
-    new_uuid: NewUuid,
-    now: datetime.datetime,
-) -> None:
-    pairs = dict(part.attributes())
-    connection.execute(
-        attributes.delete().where(
-            attributes.c.deployable_id == deployable_id,
-            # An operator's attribute gives way where a driver now reports that key.
-            sa.or_(attributes.c.reported.is_(sa.true()), attributes.c.key.in_(pairs)),
-        )
-    )
-    connection.execute(
-        attributes.insert(),
-        [
-            {
-                "uuid": new_uuid(),
-                "deployable_id": deployable_id,
-                "key": key,
-                "value": value,
-                "reported": True,
-                "created_at": now,
+        for device_id, device in changes.changed_devices:
+            self._update(devices, device_id, **_device_values(device))
+            self._write_control_path(device_id, device)
+        for device in changes.new_devices:
+            values = {
+                "uuid": self._new_uuid(),
+                "host_id": self._host_id,
+                "status": DeviceStatus.ENABLED,
+                "created_at": self._now,
+                **_device_values(device),
             }
-            for key, value in pairs.items()
-        ],
-    )
+            device_id = self._insert(devices, values)
+            self._devices[device.identity] = device_id
+            self._write_control_path(device_id, device)
+        for row, memory in changes.memories:
+            plain = canonical(to_plain(memory)) if memory or memory.anonymous else None
+            self._update(devices, self._device_id(row), memory=plain)
 
+    def _write_deployables(self) -> None:
+        changes = self._difference
+        for move in changes.moved_deployables:
+            values: dict[str, Any] = {"device_id": self._device_id(move.device)}
+            if move.forget_content:
+                values |= {
+                    "bitstream_id": None,
+                    "content_unknown": False,
+                    "programming_state": ProgrammingState.NONE,
+                    "programming_reason": None,
+                }
+            self._move(move.id, **values)
+        for deployable_id, part in changes.changed_deployables:
+            self._update(deployables, deployable_id, **_deployable_values(part))
+            self._write_content(deployable_id, part)
+            self._write_reported(deployable_id, part)
+        for deployable_id, absence in changes.absent_deployables:
+            self._update(deployables, deployable_id, absences=absence.count, absent_at=absence.at)
+        for owner, part in changes.new_deployables:
+            uuid = provider_uuid(part.name)
+            values = {
+                "uuid": uuid,
+                "rp_uuid": uuid,
+                "device_id": self._device_id(owner),
+                "bitstream_id": part.bitstream_id,
+                "created_at": self._now,
+                **_deployable_values(part),
+            }
+            deployable_id = self._insert(deployables, values)
+            self._deployables[part.name] = deployable_id
+            self._write_reported(deployable_id, part)
+        for row in changes.unknown_contents:
+            self._update(deployables, self._deployable_id(row), content_unknown=True)
 
-def _write_control_path(
-    connection: sa.Connection, device_id: int, device: DeviceReport, new_uuid: NewUuid
-) -> None:
-    connection.execute(control_paths.delete().where(control_paths.c.device_id == device_id))
-    connection.execute(
-        control_paths.insert().values(
-            uuid=new_uuid(), device_id=device_id, info=canonical(dict(device.control_path))
+    def _move(self, deployable_id: int, **values: Any) -> None:
+        moved = self._connection.execute(
+            deployables.update()
+            .where(
+                deployables.c.id == deployable_id,
+                # Begun meanwhile, of the device that it was a part of.
+                deployables.c.programming_state != ProgrammingState.PROGRAMMING,
+            )
+            .values(updated_at=self._now, **next_generation(deployables), **values)
         )
-    )
+        if moved.rowcount != 1:
+            raise Contention
+
+    def _write_content(self, deployable_id: int, part: DeployableReport) -> None:
+        """Record what a deployable holds, if the report says."""
+        if part.bitstream_id is None and not part.is_empty:
+            return
+        values: dict[str, Any] = {"bitstream_id": part.bitstream_id}
+        if part.is_empty:
+            values["programming_state"] = sa.case(
+                (
+                    deployables.c.programming_state == ProgrammingState.PROGRAMMED,
+                    ProgrammingState.NONE,
+                ),
+                else_=deployables.c.programming_state,
+            )
+        # On condition: a programming that has begun meanwhile knows better.
+        self._connection.execute(
+            deployables.update().where(deployables.c.id == deployable_id, SETTLED).values(**values)
+        )
+
+    def _write_reported(self, deployable_id: int, part: DeployableReport) -> None:
+        pairs = dict(part.attributes())
+        of_it = attributes.c.deployable_id == deployable_id
+        reported = attributes.c.reported.is_(sa.true())
+        query = sa.select(attributes.c.key, attributes.c.value).where(of_it, reported)
+        known = {row.key: row.value for row in self._connection.execute(query)}
+        if known.keys() == pairs.keys():
+            # Of a key that is written again, MariaDB locks the neighbour: another host's, perhaps.
+            for key, value in pairs.items() - known.items():
+                of_key = attributes.update().where(of_it, attributes.c.key == key)
+                self._connection.execute(of_key.values(value=value, updated_at=self._now))
+            return
+        # An operator's attribute gives way where a driver now reports that key.
+        gone = sa.or_(reported, attributes.c.key.in_(pairs))
+        self._connection.execute(attributes.delete().where(of_it, gone))
+        self._insert_attributes(deployable_id, pairs, reported=True)
+
+    def _write_words(self) -> None:
+        for row, words in self._difference.words:
+            deployable_id = self._deployable_id(row)
+            of_it = attributes.c.deployable_id == deployable_id
+            self._connection.execute(
+                attributes.delete().where(of_it, attributes.c.reported.is_(sa.false()))
+            )
+            reported = set(self._connection.scalars(sa.select(attributes.c.key).where(of_it)))
+            pairs = {key: value for key, value in words if key not in reported}
+            self._insert_attributes(deployable_id, pairs, reported=False)
+
+    def _remove(self, gone: Collection[int]) -> None:
+        if gone:
+            settled = deployables.delete().where(deployables.c.id.in_(gone), SETTLED)
+            if self._connection.execute(settled).rowcount != len(gone):
+                raise Contention
+        removed = self._difference.removed_devices
+        if removed:
+            self._connection.execute(devices.delete().where(devices.c.id.in_(removed)))
+
+    def _write_control_path(self, device_id: int, device: DeviceReport) -> None:
+        info = canonical(dict(device.control_path))
+        of_device = control_paths.update().where(control_paths.c.device_id == device_id)
+        if not self._connection.execute(of_device.values(info=info)).rowcount:
+            values = {"uuid": self._new_uuid(), "device_id": device_id, "info": info}
+            self._connection.execute(control_paths.insert().values(values))
+
+    # Small helpers.
+
+    def _insert_attributes(
+        self, deployable_id: int, pairs: Mapping[str, str], *, reported: bool
+    ) -> None:
+        if pairs:
+            self._connection.execute(
+                attributes.insert(),
+                [
+                    {
+                        "uuid": self._new_uuid(),
+                        "deployable_id": deployable_id,
+                        "key": key,
+                        "value": value,
+                        "reported": reported,
+                        "created_at": self._now,
+                    }
+                    for key, value in pairs.items()
+                ],
+            )
+
+    def _insert(self, table: sa.Table, values: Mapping[str, Any]) -> int:
+        inserted = self._connection.execute(table.insert().values(values)).inserted_primary_key
+        assert inserted is not None
+        return int(inserted[0])
+
+    def _update(self, table: sa.Table, row_id: int, **values: Any) -> None:
+        self._connection.execute(
+            table.update()
+            .where(table.c.id == row_id)
+            .values(updated_at=self._now, **next_generation(table), **values)
+        )
+
+    def _device_id(self, row: Row) -> int:
+        return self._devices[row] if isinstance(row, str) else row
+
+    def _deployable_id(self, row: Row) -> int:
+        return self._deployables[row] if isinstance(row, str) else row
 
 
 def _device_values(device: DeviceReport) -> dict[str, Any]:
@@ -304,6 +301,9 @@ def _device_values(device: DeviceReport) -> dict[str, Any]:
         "vendor_board_info": canonical(dict(device.vendor_board_info)),
         "presence": Presence.PRESENT,
         "absences": 0,
+        "absent_at": None,
+        "condition": device.condition,
+        "condition_reason": device.condition_reason,
     }
 
 
@@ -316,4 +316,6 @@ def _deployable_values(part: DeployableReport) -> dict[str, Any]:
         "needs_prepare": part.needs_prepare,
         "needs_release": part.needs_release,
         "programmable": part.programmable,
+        "absences": 0,
+        "absent_at": None,
     }

@@ -48,7 +48,7 @@ def test_a_first_report_is_recorded_whole(env: Environment) -> None:
 def test_the_same_report_again_writes_nothing_but_the_host(env: Environment) -> None:
     report(env, CARD)
     with counted_statements(env.database.engine) as statements:
-        report(env, CARD)
+        inventory.report(env, HOST, Snapshot((CARD,)).to_wire())
     writes = [text for text in statements if not text.lstrip().upper().startswith("SELECT")]
     assert len(writes) == 1
     assert writes[0].startswith("UPDATE hosts")
@@ -85,7 +85,7 @@ def test_a_device_that_is_away_is_asked_for_until_it_is_settled(env: Environment
     seen = []
     for _ in range(4):
         if not inventory.heartbeat(env, HOST, empty.digest()):
-            inventory.report(env, HOST, empty.to_wire())
+            report(env)
         with env.database.reader() as connection:
             seen.append([card.presence.value for card in list_devices(connection)])
     assert seen == [["suspect"], ["suspect"], [], []]
@@ -114,6 +114,21 @@ def test_an_owned_device_that_is_away_stays_until_its_owner_goes(env: Environmen
     assert count(env, devices) == 0
 
 
+def test_a_disabled_device_that_is_missing_goes_when_it_is_enabled(env: Environment) -> None:
+    report(env, CARD)
+    with env.database.reader() as connection:
+        [card] = list_devices(connection)
+    catalogue.set_device_status(env, card.uuid, DeviceStatus.MAINTAINING)
+    for _ in range(4):
+        report(env)
+    assert count(env, devices) == 1
+    assert inventory.heartbeat(env, HOST, Snapshot().digest()), "there is nothing to wait for"
+    catalogue.set_device_status(env, card.uuid, DeviceStatus.ENABLED)
+    assert not inventory.heartbeat(env, HOST, Snapshot().digest())
+    report(env)
+    assert count(env, devices) == 0
+
+
 def test_a_device_that_returns_is_the_same_one(env: Environment) -> None:
     report(env, CARD)
     with env.database.reader() as connection:
@@ -129,6 +144,11 @@ def test_an_absurd_report_changes_nothing(env: Environment) -> None:
     report(env, CARD)
     wire = Snapshot((CARD,)).to_wire()
     wire["devices"][0]["deployables"][0]["num_accelerators"] = -1
+    inventory.report(env, HOST, wire)
+    with env.database.reader() as connection:
+        [card] = list_devices(connection)
+    assert card.presence is Presence.PRESENT, "what cannot be read is not absent"
+    wire["devices"] = [{}] * 2000
     with pytest.raises(ReportRefused):
         inventory.report(env, HOST, wire)
     with pytest.raises(InvalidInput):
@@ -136,11 +156,19 @@ def test_an_absurd_report_changes_nothing(env: Environment) -> None:
     assert (count(env, devices), count(env, hosts)) == (1, 1)
 
 
-def test_a_deployable_of_another_hosts_name_is_refused(env: Environment) -> None:
+def test_a_deployable_of_another_hosts_name_is_left_out(
+    env: Environment, caplog: pytest.LogCaptureFixture
+) -> None:
     report(env, CARD)
-    with pytest.raises(ReportRefused):
-        report(env, device("other card", deployable("part", 1)), host="compute-2")
-    assert (count(env, devices), count(env, hosts)) == (1, 1)
+    other = device("other card", deployable("part", 1), deployable("good", 1))
+    report(env, other, host="compute-2")
+    with env.database.reader() as connection:
+        names = {part.name for part in list_deployables(connection)}
+    assert names == {"part", "good"}
+    [line] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert f"host {HOST} has a deployable part" in line.getMessage()
+    # When the other host's has gone, it comes in without a change of its own.
+    assert not inventory.heartbeat(env, "compute-2", Snapshot((other,)).digest())
 
 
 def test_reading_a_record_costs_the_same_whatever_it_holds(env: Environment) -> None:

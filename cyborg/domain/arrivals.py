@@ -1,0 +1,293 @@
+"""What a report has, and where it goes in the record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cyborg.domain.changes import Event, HandleChange, Move, Row
+from cyborg.domain.comparison import UNCLEAN, Comparison, Occupant, Place, dirt_of
+from cyborg.domain.dirt import (
+    are_apart,
+    carried,
+    dirty_elsewhere,
+    held_elsewhere,
+    is_in_new_place,
+)
+from cyborg.domain.hardware import is_address
+from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport
+from cyborg.domain.matching import Match
+from cyborg.domain.memories import give_back
+from cyborg.domain.model import DeviceCondition, HandleCondition, Presence
+from cyborg.domain.recorded import (
+    DIRTY,
+    Memory,
+    RecordedDeployable,
+    RecordedDevice,
+    RecordedHandle,
+)
+
+_READY = HandleCondition.READY
+_BAD = {DeviceCondition.FAILED: Event.FAILED, DeviceCondition.DEGRADED: Event.DEGRADED}
+
+
+def leave_places(c: Comparison) -> None:
+    """Let what another device is now the place of leave its own.
+
+    Before anything arrives: a card that was swapped with another takes along what is
+    remembered of it.
+    """
+    for each in c.matches.seen:
+        for part in each.seen.deployables:
+            place = c.places.get(part.name.lower())
+            if each.recorded is not None and (place is None or not _is_of(place.device, each)):
+                c.elsewhere.add(each.recorded.id)
+            if place is not None and not _is_of(place.device, each):
+                if place.part.is_held:
+                    c.waiting.add(_row_of(each))
+                _leave(c, place, each.seen)
+            for handle in part.handles:
+                at, row = c.rows.get(handle.key, (None, None))
+                if at is not None and row is not None and not _is_of(at.device, each):
+                    _leave_address(c, each, at, row)
+
+
+def arrive(c: Comparison, each: Match) -> None:
+    """Record a device that was seen, and all that can be recorded of it now."""
+    device, seen = each.recorded, each.seen
+    bare = replace(seen, deployables=())
+    if device is None:
+        c.out.new_devices.append(bare)
+        c.notice(Event.FOUND, None, seen)
+        if seen.condition in _BAD:
+            c.notice(_BAD[seen.condition], None, seen, seen.condition_reason or "")
+    else:
+        if device.presence is not Presence.PRESENT or device.report != bare:
+            c.out.changed_devices.append((device.id, bare))
+        _tell(c, device, seen)
+    targets = _Arrival(c, each).deployables(_row_of(each))
+    if device is not None:
+        give_back(c, device, targets)
+
+
+def _leave(c: Comparison, place: Place, seen: DeviceReport) -> None:
+    device, part = place.device, place.part
+    if part.is_held:
+        why = f"Device {seen.identity} is where {device.report.identity} was."
+        c.displaced.update({handle.id: why for handle in part.handles})
+        c.out.settled = False
+        if any(handle.condition is _READY for handle in part.handles):
+            c.notice(Event.REPLACED, device, device.report, why)
+    else:
+        c.taken_over.add(part.id)
+        c.keep_words(device, part)
+        if part.content_unknown:
+            memory = c.memories[device.id]
+            c.memories[device.id] = replace(memory, content_unknown=True)
+    for handle in part.handles:
+        dirt = dirt_of(part, handle)
+        if dirt is not None:
+            c.taint(device, dirt)
+
+
+def _leave_address(c: Comparison, each: Match, at: Place, row: RecordedHandle) -> None:
+    dirt = dirt_of(at.part, row)
+    if dirt is not None:
+        c.taint(at.device, dirt)
+    if row.is_owned or row.is_busy:
+        c.waiting.add(_row_of(each))
+
+
+class _Arrival:
+    """One device that was seen, on its way into the record."""
+
+    def __init__(self, c: Comparison, each: Match) -> None:
+        self._c = c
+        self._each = each
+        #: Handles of the card that somebody has, in places where it is no longer.
+        self._elsewhere = held_elsewhere(each)
+        #: Dirty handles of it in places where it is no longer: it takes the dirt along.
+        self._dirty = dirty_elsewhere(each)
+        if _row_of(each) not in c.waiting:
+            c.carried |= carried(each, self._dirty)
+        #: How handles of it are that nobody has, because of where the card has been.
+        self._taint = self._find_taint()
+        if each.recorded is not None and self._elsewhere:
+            c.out.waiting.append(each.recorded.id)
+            c.out.settled = False
+
+    def deployables(self, owner: Row) -> list[tuple[Row, DeployableReport]]:
+        """Place the device's deployables; return those that it has now."""
+        placed: list[tuple[Row, DeployableReport]] = []
+        for part in self._each.seen.deployables:
+            place = self._c.places.get(part.name.lower())
+            if place is None:
+                handles = self._handles(part.name, part)
+                self._c.out.new_deployables.append((owner, _with(part, handles)))
+                placed.append((part.name, part))
+                continue
+            if not _is_of(place.device, self._each) and place.part.is_held:
+                # It waits until nothing of the card that was there is held.
+                continue
+            self._c.taken.add(place.part.id)
+            handles = self._handles(place.part.id, part)
+            got = replace(_with(part, handles), name=place.part.report.name)
+            self._take(owner, place, got)
+            placed.append((place.part.id, part))
+        return placed
+
+    def _find_taint(self) -> HandleCondition | None:
+        device, c = self._each.recorded, self._c
+        nameless, row = self._each.nameless, _row_of(self._each)
+        memory = c.memories.get(row, Memory())
+        taint = memory.taint
+        waits = row in c.waiting
+        if taint is None and memory.waits and not waits:
+            taint = UNCLEAN
+        known_better = device is not None and nameless and not _is_nameless(device)
+        # It may be any of the cards that are nowhere.
+        may_be_stray = c.has_strays if nameless else c.has_nameless_strays
+        if taint is None and may_be_stray:
+            unsure = known_better and not memory.anonymous
+            if unsure or device is None or device.presence is not Presence.PRESENT:
+                taint = UNCLEAN
+        memory = replace(memory, anonymous=known_better, waits=waits)
+        is_placed = any(part.handles for part in self._each.seen.deployables)
+        if is_placed and not (waits and taint is HandleCondition.QUARANTINED):
+            memory = replace(memory, taint=None, taint_reason=None)
+        c.memories[row] = memory
+        if device is not None and taint is not None:
+            c.tainted.add(device.id)
+        return taint
+
+    def _take(self, owner: Row, place: Place, part: DeployableReport) -> None:
+        out, recorded = self._c.out, place.part
+        if _is_of(place.device, self._each):
+            changed = recorded.report != _comparable(part, recorded)
+            if changed or recorded.absence.count:
+                out.changed_deployables.append((recorded.id, part))
+            if recorded.unsettled and _content(part) not in (None, recorded.report.bitstream_id):
+                # To be heard again, when its word counts.
+                out.settled = False
+            return
+        another = recorded.id in self._c.taken_over
+        out.moved_deployables.append(Move(recorded.id, owner, forget_content=another))
+        out.changed_deployables.append((recorded.id, part))
+
+    def _handles(self, target: Row, part: DeployableReport) -> list[HandleReport]:
+        """Place the handles of a deployable; return those that it gets."""
+        placed = []
+        for report in part.handles:
+            at, row = self._c.rows.get(report.key, (None, None))
+            if at is None or row is None:
+                condition = self._condition_of_new(report, part)
+                self._c.out.new_handles.append((target, report, condition))
+            elif at.part.id != target and (row.is_owned or row.is_busy):
+                # It stays with whom it was reported by until it is free.
+                why = f"It is reported as a part of {part.name} now."
+                self._c.displaced.setdefault(row.id, why)
+                self._c.out.settled = False
+                continue
+            else:
+                self._change(target, report, part, at, row)
+            self._c.occupants.append(Occupant(report.key, report.shares))
+            placed.append(report)
+        return placed
+
+    def _condition_of_new(self, report: HandleReport, part: DeployableReport) -> HandleCondition:
+        if self._taint is HandleCondition.QUARANTINED or self._brings_quarantine(report):
+            return HandleCondition.QUARANTINED
+        if not part.needs_release:
+            # Nothing of whoever had the card stays on it.
+            return _READY
+        if self._taint or any(handle.condition is UNCLEAN for handle in self._dirty):
+            return UNCLEAN
+        # What shares a counter with what is held cannot be taken before that is free and clean.
+        if any(are_apart(report.shares, held) for held in self._elsewhere):
+            return UNCLEAN
+        # A card that is known may have been used wherever it was before.
+        return UNCLEAN if is_in_new_place(self._each, report) else _READY
+
+    def _brings_quarantine(self, report: HandleReport) -> bool:
+        """Return whether the card has what could not be cleaned, and this may be that."""
+        return any(
+            handle.condition is HandleCondition.QUARANTINED and are_apart(report.shares, handle)
+            for handle in self._dirty
+        )
+
+    def _change(
+        self,
+        target: Row,
+        report: HandleReport,
+        part: DeployableReport,
+        at: Place,
+        row: RecordedHandle,
+    ) -> None:
+        self._c.assigned.add(row.id)
+        after = self._condition_after(report, part, at, row)
+        recorded = HandleReport(row.type, row.info, row.key, row.shares)
+        moves = at.part.id != target
+        turns = after is not row.condition
+        if moves or turns or recorded != report or row.absence.count:
+            while_free = moves or (turns and after in DIRTY)
+            change = HandleChange(row.id, target, report, row.condition, after, while_free)
+            self._c.out.changed_handles.append(change)
+
+    def _condition_after(
+        self, report: HandleReport, part: DeployableReport, at: Place, row: RecordedHandle
+    ) -> HandleCondition:
+        if row.is_owned or row.is_busy:
+            back = row.condition is HandleCondition.VANISHED
+            return _READY if back else row.condition
+        brings = not _is_of(at.device, self._each) and self._brings_quarantine(report)
+        if self._taint is HandleCondition.QUARANTINED or brings:
+            return HandleCondition.QUARANTINED
+        if not _is_of(at.device, self._each):
+            # What was on the other card went with it. Whose this one was, nobody knows.
+            return UNCLEAN if part.needs_release else _READY
+        if row.condition in DIRTY:
+            return row.condition
+        if row.absence.count:
+            # It was not there: the card has been elsewhere, or given out in another shape.
+            return self._condition_of_new(report, part)
+        return UNCLEAN if self._taint and part.needs_release else _READY
+
+
+def _tell(c: Comparison, device: RecordedDevice, seen: DeviceReport) -> None:
+    if device.presence is not Presence.PRESENT:
+        c.notice(Event.BACK, device, seen)
+    before, after = device.report.condition, seen.condition
+    if after is before:
+        return
+    if after in _BAD:
+        c.notice(_BAD[after], device, seen, seen.condition_reason or "")
+    elif before in _BAD:
+        c.notice(Event.MENDED, device, seen)
+
+
+def _row_of(each: Match) -> Row:
+    return each.seen.identity if each.recorded is None else each.recorded.id
+
+
+def _is_of(device: RecordedDevice, each: Match) -> bool:
+    return each.recorded is not None and each.recorded.id == device.id
+
+
+def _is_nameless(device: RecordedDevice) -> bool:
+    return is_address(device.report.identity)
+
+
+def _with(part: DeployableReport, handles: Sequence[HandleReport]) -> DeployableReport:
+    return replace(part, handles=tuple(handles), num_accelerators=len(handles))
+
+
+def _content(part: DeployableReport) -> str | None:
+    """Return what a report says that a deployable holds; None if it says nothing."""
+    return "" if part.is_empty else part.bitstream_id
+
+
+def _comparable(report: DeployableReport, recorded: RecordedDeployable) -> DeployableReport:
+    """Return a report in the form of what is recorded: without what says nothing."""
+    if _content(report) is None or recorded.unsettled:
+        report = replace(report, bitstream_id=recorded.report.bitstream_id)
+    return replace(report, handles=(), is_empty=False)
