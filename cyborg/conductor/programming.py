@@ -109,7 +109,7 @@ def _program(uuid: str, image_uuid: str, project_id: str | None, unit: Unit) -> 
     if found.presence is Presence.MISSING:
         raise DeployableMissing(f"The device of {found.name} is missing.")
     job = _write(unit, found, image_uuid, project_id)
-    marked = {found.rp_uuid: found.host}
+    marked = dict.fromkeys(found.shapes, found.host)
     providers.mark(unit, marked, ProviderJobKind.INVENTORY, at_once=True)
     LOG.info(
         "program deployable=%s image=%s project=%s job=%s host=%s",
@@ -123,12 +123,13 @@ def _program(uuid: str, image_uuid: str, project_id: str | None, unit: Unit) -> 
 
 
 def _check_holders(connection: Connection, found: LockedDeployable, project_id: str | None) -> bool:
-    """Refuse if another project has a part of it; return whether a part is being worked on.
+    """Refuse if another project has a part of it, in whatever shape; return whether a part is
+    being worked on.
 
     Of ARQs of the caller's own project no more is asked: to program under a server of one's
     own is what the right to program is for.
     """
-    holders = rows.holders(connection, found.id)
+    holders = rows.holders(connection, found.shapes)
     if any(holder.project_id is None or holder.project_id != project_id for holder in holders):
         raise DeployableInUse(
             f"An accelerator request of another project holds a handle of {found.name}."

@@ -19,6 +19,7 @@ from cyborg.conductor.environment import Environment
 from cyborg.conductor.provider_sync import LookAgain, NotYet, ProviderSync, Refused
 from cyborg.conductor.unit import Order, Unit, run
 from cyborg.db import provider_jobs
+from cyborg.db.sharing import providers_sharing
 from cyborg.domain.backoff import backoff
 from cyborg.domain.errors import ServiceUnavailable
 from cyborg.domain.model import ProviderJob, ProviderJobKind
@@ -61,24 +62,41 @@ class Publish:
 
 
 def mark(
-    unit: Unit, providers: Mapping[str, str], kind: ProviderJobKind, *, at_once: bool = False
+    unit: Unit,
+    providers: Mapping[str, str],
+    kind: ProviderJobKind,
+    *,
+    at_once: bool = False,
+    others: Mapping[str, str] | None = None,
 ) -> None:
-    """Note that Placement must hear of providers (uuid to host).
+    """Note that Placement must hear of providers (uuid to host). One statement.
+
+    A transaction marks all that it marks of one kind in one call: who marks them one after the
+    other deadlocks with who marks them the other way round.
 
     :param at_once: of inventories; see to it right after the commit.
+    :param others: more of them, which nobody waits for.
     """
     env = unit.env
-    if env.placement is None or not providers:
+    marked = {**(others or {}), **providers}
+    if env.placement is None or not marked:
         return
-    lease = INLINE_LEASE if at_once else 0
-    provider_jobs.mark(unit.connection, providers, kind, env.new_uuid, unit.now, lease=lease)
-    if at_once:
-        unit.after(Publish(frozenset(providers)))
+    now = frozenset(providers if at_once else ())
+    provider_jobs.mark(
+        unit.connection, marked, kind, env.new_uuid, unit.now, leased=now, lease=INLINE_LEASE
+    )
+    if now:
+        unit.after(Publish(now))
 
 
 def mark_end(unit: Unit, job: Job) -> None:
-    """Note that the end of an agent's job changes what is reserved of its providers."""
-    mark(unit, dict.fromkeys(job.subject.providers, job.host), ProviderJobKind.INVENTORY)
+    """Note that the end of an agent's job changes what is reserved of its providers, and of
+    those that offer other shapes of the same hardware."""
+    if unit.env.placement is None or not job.subject.providers:
+        return
+    others = providers_sharing(unit.connection, job.subject.providers)
+    concerned = {*job.subject.providers, *others}
+    mark(unit, dict.fromkeys(concerned, job.host), ProviderJobKind.INVENTORY)
 
 
 def sweep(env: Environment) -> int:

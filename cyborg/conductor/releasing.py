@@ -20,7 +20,7 @@ from cyborg.conductor import cleaning, providers
 from cyborg.conductor.checks import Generations, require_found, require_unchanged
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import Unit, run
-from cyborg.db import attach_handles
+from cyborg.db import attach_handles, freeing
 from cyborg.db.attach_handles import TakenHandle
 from cyborg.db.outbox import delete_events_of
 from cyborg.db.request_changes import (
@@ -115,7 +115,7 @@ def _free(unit: Unit, arqs: Sequence[LockedRequest]) -> _Freed:
     says by now that it need not be released."""
     idle = [arq.id for arq in arqs if arq.state in HOLDING - AT_WORK]
     owning = [arq.id for arq in arqs if arq.state in HOLDING - RELEASING]
-    freed = attach_handles.free_clean(unit.connection, idle, unit.now) if idle else 0
+    freed = freeing.free_clean(unit.connection, idle, unit.now) if idle else 0
     taken: Sequence[TakenHandle] = ()
     if freed < len(owning):
         taken = attach_handles.taken_handles(unit.connection, owning)
@@ -144,11 +144,17 @@ def _release(unit: Unit, action: str, arqs: Sequence[LockedRequest], freed: _Fre
     cleaning.write(unit, freed.held, freed.taken)
     # Not of a clean handle that Nova's allocation stood for: it is free, and nothing was
     # reserved for it.
-    _mark(unit, [arq for arq in arqs if arq.id in held or is_reserved(arq)])
+    reserved = [arq for arq in arqs if arq.id in held or is_reserved(arq) or arq.is_counted_apart]
+    _mark(unit, reserved, [arq for arq in arqs if arq.id not in held])
 
 
-def _mark(unit: Unit, arqs: Collection[LockedRequest]) -> None:
+def _mark(
+    unit: Unit, reserved: Collection[LockedRequest], freed: Collection[LockedRequest]
+) -> None:
+    """Let Placement hear of what is reserved, or is no more, before the answer; and some time of
+    other shapes of what is free now, to offer them."""
+    others = {uuid: arq.hostname for arq in freed if arq.hostname for uuid in arq.shares_with}
     marked = {
-        arq.device_rp_uuid: arq.hostname for arq in arqs if arq.device_rp_uuid and arq.hostname
+        arq.device_rp_uuid: arq.hostname for arq in reserved if arq.device_rp_uuid and arq.hostname
     }
-    providers.mark(unit, marked, ProviderJobKind.INVENTORY, at_once=True)
+    providers.mark(unit, marked, ProviderJobKind.INVENTORY, at_once=True, others=others)

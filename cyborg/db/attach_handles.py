@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,17 @@ import sqlalchemy as sa
 
 from cyborg.db.database import Contention
 from cyborg.db.programming import SETTLED
-from cyborg.db.statements import case_by, next_generation
-from cyborg.db.tables import attach_handles, deployables, devices, hosts
-from cyborg.domain.model import DeviceStatus, HandleCondition, Presence
+from cyborg.db.sharing import SharedWith, lock_counters, room, shared_with
+from cyborg.db.statements import case_by, locking_by, next_generation
+from cyborg.db.tables import (
+    accelerator_requests,
+    attach_handles,
+    deployables,
+    devices,
+    hosts,
+)
+from cyborg.domain.hardware import takeable
+from cyborg.domain.model import DeviceCondition, DeviceStatus, HandleCondition, Presence
 from cyborg.domain.work import Handle
 
 _handles = attach_handles
@@ -24,6 +32,15 @@ _handles = attach_handles
 FREE = sa.and_(
     _handles.c.condition == HandleCondition.READY,
     _handles.c.accelerator_request_id.is_(None),
+)
+
+_RESOURCES = sa.literal('"resources:') + deployables.c.resource_class + sa.literal('"')
+
+#: Its owner has an allocation of the class that its deployable has now: the ARQ's group, as
+#: JSON, asks for that. Of a handle that is joined with its deployable and its owner.
+OF_CLASS = (
+    sa.func.replace(accelerator_requests.c.group_json, _RESOURCES, "")
+    != accelerator_requests.c.group_json
 )
 
 
@@ -40,6 +57,10 @@ class BindTarget:
     driver: str
     status: DeviceStatus
     presence: Presence
+    condition: DeviceCondition
+    condition_reason: str | None
+    #: What else is concerned, where more is offered than there is.
+    sharing: SharedWith | None
     #: Nobody programs it, and what it holds is known.
     settled: bool
     needs_prepare: bool
@@ -77,14 +98,20 @@ def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict
             devices.c.driver,
             devices.c.status,
             devices.c.presence,
-            hosts.c.name.label("host"),
+            devices.c.condition,
+            devices.c.condition_reason,
+            deployables.c.sharing,
+            # Not joined: MariaDB would lock the host, which a report holds.
+            sa.select(hosts.c.name)
+            .where(hosts.c.id == devices.c.host_id)
+            .scalar_subquery()
+            .label("host"),
         )
         .join_from(deployables, devices)
-        .join(hosts)
         .where(deployables.c.rp_uuid.in_(rp_uuids))
-        .order_by(deployables.c.id)
         .with_for_update(read=True, of=(deployables, devices))
     )
+    query = locking_by(query, deployables.c.rp_uuid, devices.c.id)
     return {
         row.rp_uuid: BindTarget(
             deployable_id=row.id,
@@ -96,6 +123,9 @@ def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict
             driver=row.driver,
             status=DeviceStatus(row.status),
             presence=Presence(row.presence),
+            condition=DeviceCondition(row.condition),
+            condition_reason=row.condition_reason,
+            sharing=shared_with(row.sharing),
             settled=bool(row.settled),
             needs_prepare=row.needs_prepare,
             needs_release=row.needs_release,
@@ -111,7 +141,9 @@ def take(
     *,
     wait: bool,
 ) -> list[TakenHandle] | None:
-    """Take a free handle of a deployable for each ARQ; all or none. Two statements.
+    """Take a free handle of a deployable for each ARQ; all or none.
+
+    Two statements, and two more if any of the deployables shares hardware with another.
 
     :param wanted: ARQ id to its deployable.
     :param wait: False passes over handles that another transaction holds, so that
@@ -120,9 +152,15 @@ def take(
     :returns: None if there are not enough.
     :raises Contention: if a handle was taken by somebody else meanwhile (SQLite cannot lock).
     """
-    free = _free(connection, Counter(target.deployable_id for target in wanted.values()), wait)
-    if free is None:
-        return None
+    shared = {id_: target for id_, target in wanted.items() if target.sharing is not None}
+    single = {id_: target for id_, target in wanted.items() if target.sharing is None}
+    free: dict[int, list[sa.Row[Any]]] = {}
+    for targets, find in ((single, _free), (shared, _free_of_shared)):
+        if targets:
+            found = find(connection, list(targets.values()), wait)
+            if found is None:
+                return None
+            free |= found
     taken = [
         _taken(free[target.deployable_id].pop(0), arq_id, target)
         for arq_id, target in wanted.items()
@@ -143,6 +181,28 @@ def take(
     if result.rowcount != len(taken):
         raise Contention
     return taken
+
+
+def blocked_of(
+    connection: sa.Connection, sharing: Mapping[int, SharedWith | None]
+) -> Mapping[int, int]:
+    """Return how many free handles of deployables cannot be taken, because other shapes of the
+    same hardware are. Nothing of one that shares nothing; two statements for all others.
+
+    :param sharing: id of a deployable to what it shares.
+    """
+    shared = {id_: each for id_, each in sharing.items() if each is not None}
+    if not shared:
+        return {}
+    left = room(connection, {id_ for each in shared.values() for id_ in each.counters})
+    candidates: dict[int, list[int]] = defaultdict(list)
+    for row in connection.execute(_candidates(shared)):
+        candidates[row.deployable_id].append(row.id)
+    blocked = {}
+    for deployable, ids in candidates.items():
+        chosen, _ = takeable([(id_, left.amounts.get(id_, {})) for id_ in ids], left.left)
+        blocked[deployable] = len(ids) - len(chosen)
+    return blocked
 
 
 def taken_handles(connection: sa.Connection, request_ids: Collection[int]) -> list[TakenHandle]:
@@ -183,71 +243,52 @@ def taken_handles(connection: sa.Connection, request_ids: Collection[int]) -> li
     ]
 
 
-def free_clean(
-    connection: sa.Connection, request_ids: Collection[int], now: datetime.datetime
-) -> int:
-    """Free those handles of these ARQs that need no release; return how many."""
-    dirtying = sa.select(deployables.c.id).where(deployables.c.needs_release.is_(sa.true()))
-    result = connection.execute(
-        _handles.update()
-        .where(
-            _handles.c.accelerator_request_id.in_(request_ids),
-            _handles.c.needs_release.is_(sa.false()),
-            _handles.c.deployable_id.not_in(dirtying),
-        )
-        .values(accelerator_request_id=None, updated_at=now, **next_generation(_handles))
-    )
-    return int(result.rowcount)
-
-
-def free_released(
-    connection: sa.Connection, handle_id: int, request_id: int, now: datetime.datetime
-) -> None:
-    """Free one handle that its agent has released, on behalf of its owner only."""
-    connection.execute(
-        _handles.update()
-        .where(
-            _handles.c.id == handle_id,
-            _handles.c.accelerator_request_id == request_id,
-        )
-        .values(
-            accelerator_request_id=None,
-            needs_release=False,
-            updated_at=now,
-            **next_generation(_handles),
-        )
-    )
-
-
-def quarantine(
-    connection: sa.Connection,
-    handle_id: int,
-    request_id: int,
-    reason: str,
-    now: datetime.datetime,
-) -> None:
-    """Take a handle away from its owner and keep it from everybody."""
-    connection.execute(
-        _handles.update()
-        .where(
-            _handles.c.id == handle_id,
-            _handles.c.accelerator_request_id == request_id,
-        )
-        .values(
-            accelerator_request_id=None,
-            condition=HandleCondition.QUARANTINED,
-            condition_reason=reason,
-            updated_at=now,
-            **next_generation(_handles),
-        )
-    )
-
-
 def _free(
-    connection: sa.Connection, needed: Mapping[int, int], wait: bool
+    connection: sa.Connection, targets: Sequence[BindTarget], wait: bool
 ) -> dict[int, list[sa.Row[Any]]] | None:
     """Lock free handles, by their deployable; None if it has fewer than are needed of it."""
-    query = (
+    needed = Counter(target.deployable_id for target in targets)
+    query = _candidates(needed).with_for_update(skip_locked=not wait)
+    if len(needed) == 1:
+        query = query.limit(needed.total())
+    free: dict[int, list[sa.Row[Any]]] = defaultdict(list)
+    for row in connection.execute(query):
+        free[row.deployable_id].append(row)
+    if any(len(free[deployable]) < count for deployable, count in needed.items()):
+        return None
+    return free
+
+
+def _free_of_shared(
+    connection: sa.Connection, targets: Sequence[BindTarget], _wait: bool
+) -> dict[int, list[sa.Row[Any]]] | None:
+    """The same, of deployables that offer one piece of hardware in several shapes.
+
+    Their counters are locked first, so everybody who takes a part of the same waits here, and
+    what is read afterwards stays true. One statement more.
+    """
+    needed = Counter(target.deployable_id for target in targets)
+    counters = {id_ for target in targets if target.sharing for id_ in target.sharing.counters}
+    lock_counters(connection, counters)
+    left = room(connection, counters)
+    candidates: dict[int, list[sa.Row[Any]]] = defaultdict(list)
+    for row in connection.execute(_candidates(needed)):
+        candidates[row.deployable_id].append(row)
+    free: dict[int, list[sa.Row[Any]]] = {}
+    space = left.left
+    for deployable, count in needed.items():
+        rows = {row.id: row for row in candidates[deployable]}
+        chosen, space = takeable(
+            [(id_, left.amounts.get(id_, {})) for id_ in rows], space, wanted=count
+        )
+        if len(chosen) < count:
+            return None
+        free[deployable] = [rows[id_] for id_ in chosen]
+    return free
+
+
+def _candidates(deployable_ids: Collection[int]) -> sa.Select[Any]:
+    return (
         sa.select(
             _handles.c.id,
             _handles.c.uuid,
@@ -255,18 +296,9 @@ def _free(
             _handles.c.attach_type,
             _handles.c.attach_info,
         )
-        .where(_handles.c.deployable_id.in_(needed), FREE)
+        .where(_handles.c.deployable_id.in_(deployable_ids), FREE)
         .order_by(_handles.c.id)
-        .with_for_update(skip_locked=not wait)
     )
-    if len(needed) == 1:
-        query = query.limit(sum(needed.values()))
-    free: dict[int, list[sa.Row[Any]]] = defaultdict(list)
-    for row in connection.execute(query):
-        free[row.deployable_id].append(row)
-    if any(len(free[deployable]) < count for deployable, count in needed.items()):
-        return None
-    return free
 
 
 def _taken(row: sa.Row[Any], arq_id: int, target: BindTarget) -> TakenHandle:

@@ -15,6 +15,7 @@ from cyborg.db.usage import usage_of
 from cyborg.domain.model import (
     Deployable,
     Device,
+    DeviceCondition,
     DeviceStatus,
     Presence,
     ProgrammingState,
@@ -36,6 +37,8 @@ DEVICE_SORT = Sorting(
         "model": devices.c.model,
         "hostname": hosts.c.name,
         "status": devices.c.status,
+        "presence": devices.c.presence,
+        "condition": devices.c.condition,
         "created_at": devices.c.created_at,
         "updated_at": changed_at(devices),
     },
@@ -63,6 +66,8 @@ def list_devices(
     model: str | None = None,
     hostname: str | None = None,
     status: str | None = None,
+    presence: str | None = None,
+    condition: str | None = None,
     page: Page = EVERYTHING,
     with_usage: bool = False,
 ) -> list[Device]:
@@ -76,6 +81,8 @@ def list_devices(
         devices.c.vendor: vendor,
         devices.c.model: model,
         devices.c.status: status,
+        devices.c.presence: presence,
+        devices.c.condition: condition,
     }
     filters = equal(wanted)
     if hostname is not None:
@@ -95,9 +102,11 @@ def set_device_status(
 
     Returns whether the device exists.
     """
+    # By its id: who removes it has the row before what MariaDB finds it by.
+    id_ = connection.scalar(sa.select(devices.c.id).where(devices.c.uuid == uuid))
     result = connection.execute(
         devices.update()
-        .where(devices.c.uuid == uuid)
+        .where(devices.c.id == id_)
         .values(status=status, updated_at=now, **next_generation(devices))
     )
     return result.rowcount == 1
@@ -177,6 +186,8 @@ def _device(row: sa.Row[Any], usage: Usage | None) -> Device:
         hostname=row.hostname,
         status=DeviceStatus(row.status),
         presence=Presence(row.presence),
+        condition=DeviceCondition(row.condition),
+        condition_reason=row.condition_reason,
         created_at=row.created_at,
         updated_at=row.updated_at,
         usage=usage,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from cyborg.db.sharing import lock_counters, shared_with
 from cyborg.db.statements import any_of, next_generation
 from cyborg.db.tables import (
     accelerator_requests,
@@ -43,6 +44,8 @@ class LockedDeployable:
     state: ProgrammingState
     #: Uuid of the newest programming.
     job_uuid: str | None
+    #: Providers that offer its hardware in any shape, its own included.
+    shapes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,20 @@ class Progress:
 def lock_deployable(connection: sa.Connection, uuid: str) -> LockedDeployable | None:
     """Read a deployable and hold its row: binds on it wait, and those before it are done.
 
-    Two statements: with a join in the first, MariaDB would lock the host as well.
+    So do binds of other shapes of the same hardware. Two statements, with shapes three: with a
+    join in the first, MariaDB would lock the host as well.
     """
     of_uuid = deployables.c.uuid == uuid
-    locked = connection.scalar(sa.select(deployables.c.id).where(of_uuid).with_for_update())
+    # By its id: who removes it has the row before what MariaDB finds it by.
+    of_id = deployables.c.id == sa.select(deployables.c.id).where(of_uuid).scalar_subquery()
+    locked = connection.execute(
+        sa.select(deployables.c.id, deployables.c.sharing).where(of_id).with_for_update()
+    ).first()
     if locked is None:
         return None
+    shared = shared_with(locked.sharing)
+    if shared is not None:
+        lock_counters(connection, shared.counters)
     row = connection.execute(
         sa.select(
             deployables,
@@ -100,11 +111,12 @@ def lock_deployable(connection: sa.Connection, uuid: str) -> LockedDeployable | 
         programmable=row.programmable,
         state=ProgrammingState(row.programming_state),
         job_uuid=row.programming_job,
+        shapes=shared.providers if shared else (row.rp_uuid,),
     )
 
 
-def holders(connection: sa.Connection, deployable_id: int) -> list[Holder]:
-    """Return the ARQs that have a handle of a deployable, those that are deleted included."""
+def holders(connection: sa.Connection, rp_uuids: Collection[str]) -> list[Holder]:
+    """Return the ARQs that have a handle of these deployables, those that are deleted included."""
     query = (
         sa.select(accelerator_requests.c.project_id, accelerator_requests.c.state)
         .join_from(
@@ -112,7 +124,8 @@ def holders(connection: sa.Connection, deployable_id: int) -> list[Holder]:
             accelerator_requests,
             attach_handles.c.accelerator_request_id == accelerator_requests.c.id,
         )
-        .where(attach_handles.c.deployable_id == deployable_id)
+        .join(deployables, deployables.c.id == attach_handles.c.deployable_id)
+        .where(deployables.c.rp_uuid.in_(rp_uuids))
     )
     return [Holder(row.project_id, row.state in AT_WORK) for row in connection.execute(query)]
 

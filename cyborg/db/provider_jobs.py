@@ -27,11 +27,13 @@ def mark(
     new_uuid: NewUuid,
     now: datetime.datetime,
     *,
+    leased: Collection[str] = (),
     lease: float = 0,
 ) -> None:
     """Note that there is something to do about providers (uuid to host). One statement.
 
-    :param lease: seconds for which the caller will see to it; with 0 anybody may, at once.
+    :param leased: those to which the caller will see, for ``lease`` seconds; to all others
+        anybody may, at once.
     """
     if not providers:
         return
@@ -43,21 +45,15 @@ def mark(
             "subject": _subject(kind, uuid),
             "host": host,
             "payload": "",
-            "leased_until": database_now(lease),
+            "leased_until": database_now(lease if uuid in leased else 0),
             "created_at": now,
             **origin,
         }
         # In one order, so that two who mark the same ones wait and do not deadlock.
         for uuid, host in sorted(providers.items())
     ]
-    changes = {
-        "leased_until": database_now(lease),
-        "failures": 0,
-        "updated_at": now,
-        **origin,
-        **next_generation(jobs),
-    }
-    upsert(connection, jobs, rows, key="subject", changes=changes)
+    changes = {"failures": 0, "updated_at": now, **origin, **next_generation(jobs)}
+    upsert(connection, jobs, rows, key="subject", changes=changes, proposed=["leased_until"])
 
 
 def of_providers(
@@ -88,8 +84,14 @@ def claim_due(connection: sa.Connection, *, lease: float, limit: int) -> list[Pr
 
 def finish(connection: sa.Connection, job: ProviderJob) -> None:
     """Delete a job that is done, unless it was marked again meanwhile."""
+    # Found by the subject, as whoever marks it finds it; the id is no index then.
+    same = jobs.c.id + 0 == job.id
     connection.execute(
-        jobs.delete().where(jobs.c.id == job.id, jobs.c.generation == job.generation)
+        jobs.delete().where(
+            jobs.c.subject == _subject(job.kind, job.provider_uuid),
+            same,
+            jobs.c.generation == job.generation,
+        )
     )
 
 

@@ -7,7 +7,9 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
+from cyborg.db.attach_handles import OF_CLASS, blocked_of
 from cyborg.db.programming import SETTLED
+from cyborg.db.sharing import shared_with
 from cyborg.db.statements import any_of
 from cyborg.db.tables import (
     accelerator_requests,
@@ -17,22 +19,33 @@ from cyborg.db.tables import (
     devices,
     hosts,
 )
-from cyborg.domain.model import DeviceStatus, HandleCondition, Presence
+from cyborg.domain.model import WITHHELD_IF, HandleCondition
 from cyborg.domain.providers import TRAIT_KEY, RecordedProvider
+from cyborg.domain.recorded import DIRTY
 from cyborg.domain.states import RESERVED_IF
 
 _arqs = accelerator_requests
 
+_HANDLES = attach_handles.outerjoin(_arqs, attach_handles.c.accelerator_request_id == _arqs.c.id)
+
+#: It is part of what a provider offers, or has offered to who has it.
+_COUNTS = sa.and_(
+    attach_handles.c.deployable_id == deployables.c.id,
+    sa.or_(attach_handles.c.condition != HandleCondition.VANISHED, OF_CLASS),
+)
+
+_TOTAL = sa.select(sa.func.count()).select_from(_HANDLES).where(_COUNTS).scalar_subquery()
+
 _UNAVAILABLE = (
     sa.select(sa.func.count())
-    .select_from(
-        attach_handles.outerjoin(_arqs, attach_handles.c.accelerator_request_id == _arqs.c.id)
-    )
+    .select_from(_HANDLES)
     .where(
-        attach_handles.c.deployable_id == deployables.c.id,
+        _COUNTS,
         sa.or_(
-            attach_handles.c.condition == HandleCondition.QUARANTINED,
+            attach_handles.c.condition.in_(list(DIRTY)),
             any_of(_arqs, RESERVED_IF),
+            # Its owner's allocation is of a class that the provider had before.
+            sa.not_(OF_CLASS),
         ),
     )
     .scalar_subquery()
@@ -44,11 +57,11 @@ _PROVIDER = (
         deployables.c.rp_uuid,
         deployables.c.name,
         deployables.c.resource_class,
-        deployables.c.num_accelerators,
-        devices.c.status,
-        devices.c.presence,
+        deployables.c.sharing,
+        any_of(devices, WITHHELD_IF).label("withheld"),
         hosts.c.name.label("host"),
         SETTLED.label("settled"),
+        _TOTAL.label("total"),
         _UNAVAILABLE.label("unavailable"),
     )
     .join_from(deployables, devices)
@@ -59,8 +72,12 @@ _PROVIDER = (
 def recorded_providers(
     connection: sa.Connection, uuids: Collection[str]
 ) -> dict[str, RecordedProvider]:
-    """Return the providers of these uuids that there should be. Two statements."""
+    """Return the providers of these uuids that there should be.
+
+    Two statements; two more if any of them shares hardware with another.
+    """
     rows = connection.execute(_PROVIDER.where(deployables.c.rp_uuid.in_(uuids))).all()
+    blocked = blocked_of(connection, {row.id: shared_with(row.sharing) for row in rows})
     traits: dict[int, set[str]] = defaultdict(set)
     if rows:
         query = sa.select(attributes.c.deployable_id, attributes.c.value).where(
@@ -75,11 +92,9 @@ def recorded_providers(
             name=row.name,
             host=row.host,
             resource_class=row.resource_class,
-            total=row.num_accelerators,
-            unavailable=row.unavailable,
-            offered=row.status == DeviceStatus.ENABLED
-            and row.presence != Presence.MISSING
-            and bool(row.settled),
+            total=row.total,
+            unavailable=row.unavailable + blocked.get(row.id, 0),
+            offered=bool(row.settled) and not row.withheld,
             traits=frozenset(traits[row.id]),
         )
         for row in rows

@@ -15,12 +15,36 @@ from typing import Any
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
+from cyborg.db.attach_handles import OF_CLASS
 from cyborg.db.database import Contention
-from cyborg.db.statements import case_by, next_generation
-from cyborg.db.tables import accelerator_requests, instance_owners
+from cyborg.db.sharing import shared_with
+from cyborg.db.statements import case_by, locking_chosen, next_generation
+from cyborg.db.tables import accelerator_requests, attach_handles, deployables, instance_owners
+from cyborg.domain.model import HandleCondition
 from cyborg.domain.states import UNBINDING_FROM, ArqState, Suspicion, showing, sources_of
 
 _arqs = accelerator_requests
+
+_SHARING = (
+    sa.select(deployables.c.sharing)
+    .where(deployables.c.rp_uuid == _arqs.c.device_rp_uuid)
+    .correlate(_arqs)
+    .scalar_subquery()
+)
+
+#: What Placement has of its handle is not what it has of a handle that is reported.
+_COUNTED_APART = (
+    sa.select(attach_handles.c.id)
+    .join_from(attach_handles, deployables)
+    .where(
+        attach_handles.c.accelerator_request_id == _arqs.c.id,
+        sa.or_(attach_handles.c.condition == HandleCondition.VANISHED, sa.not_(OF_CLASS)),
+    )
+    .correlate(_arqs)
+    .exists()
+)
+
+_READ = sa.select(_arqs, _SHARING.label("sharing"), _COUNTED_APART.label("is_counted_apart"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +66,11 @@ class LockedRequest:
     generation: int
     #: Whose the instance is that a bind names, where that is known already.
     instance_owner: str | None
+    #: Providers that offer its hardware in any shape, if there is more than one.
+    shares_with: tuple[str, ...] = ()
+    #: Its handle is not reported any more, or as one of another class than was asked for: when
+    #: it is given back, its provider has another number of accelerators.
+    is_counted_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +105,21 @@ def lock_requests(
         .where(instance_owners.c.instance_uuid == owner_of)
         .scalar_subquery()
     )
-    query = (
-        sa.select(_arqs, owner.label("instance_owner"))
-        .where(_arqs.c.state != ArqState.DELETING)
-        .order_by(_arqs.c.id)
-    )
-    if hold:
-        query = query.with_for_update(of=_arqs)
+    filters: list[sa.ColumnElement[bool]] = [_arqs.c.state != ArqState.DELETING]
     if uuids is not None:
-        query = query.where(_arqs.c.uuid.in_(uuids))
+        filters.append(_arqs.c.uuid.in_(uuids))
     if instance_uuid is not None:
-        query = query.where(_arqs.c.instance_uuid == instance_uuid)
-    return [_locked(row) for row in connection.execute(query)]
+        filters.append(_arqs.c.instance_uuid == instance_uuid)
+    query = _READ.add_columns(owner.label("instance_owner")).where(*filters)
+    if hold:
+        query = locking_chosen(query, _arqs.c.id, filters).with_for_update(of=_arqs)
+    return [_locked(row) for row in connection.execute(query.order_by(_arqs.c.id))]
 
 
 def lock_requests_by_id(connection: sa.Connection, ids: Collection[int]) -> list[LockedRequest]:
     """Read and hold ARQs by their ids, in that order, also those that are being deleted."""
     query = (
-        sa.select(_arqs, sa.null().label("instance_owner"))
+        _READ.add_columns(sa.null().label("instance_owner"))
         .where(_arqs.c.id.in_(ids))
         .order_by(_arqs.c.id)
         .with_for_update()
@@ -280,4 +306,6 @@ def _locked(row: sa.Row[Any]) -> LockedRequest:
         suspicion=Suspicion(row.suspicion),
         generation=row.generation,
         instance_owner=row.instance_owner,
+        shares_with=shared.providers if (shared := shared_with(row.sharing)) else (),
+        is_counted_apart=bool(row.is_counted_apart),
     )

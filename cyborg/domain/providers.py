@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 #: Says that a provider is ours: others leave it alone, and we leave alone what lacks it.
@@ -29,10 +29,10 @@ class RecordedProvider:
     host: str
     resource_class: str
     total: int
-    #: Handles that cannot be given out, though no allocation says so: being cleaned,
-    #: quarantined, bound without Nova, or left over.
+    #: Handles that cannot be given out, though no allocation says so: being cleaned, unclean,
+    #: quarantined, bound without Nova, left over, or given out in another shape.
     unavailable: int
-    #: False while the device is disabled or missing, the deployable is being programmed, or
+    #: False while the device is disabled, missing or failed, the deployable is being programmed, or
     #: what it holds is not known.
     offered: bool
     #: Values of all attributes that name a trait.
@@ -61,8 +61,16 @@ def desired_inventories(provider: RecordedProvider) -> Inventories:
 
 
 def desired_traits(provider: RecordedProvider) -> frozenset[str]:
-    """Return the traits that a provider should have; never one that gives it another owner."""
-    wanted = {name for name in provider.traits if TRAIT_NAME.match(name)}
+    """Return the traits that a provider should have."""
+    return traits_of(provider.traits)
+
+
+def traits_of(values: Iterable[str]) -> frozenset[str]:
+    """Return what the values of its attributes make a provider's traits.
+
+    Never one that gives it another owner.
+    """
+    wanted = {name for name in values if TRAIT_NAME.match(name)}
     return frozenset({OWNER_TRAIT, *(n for n in wanted if not n.startswith(_OWNER_PREFIX))})
 
 

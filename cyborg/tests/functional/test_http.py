@@ -106,6 +106,8 @@ def named(statements: list[str]) -> list[str]:
         flat = " ".join(statement.split())
         while (outer := re.sub(r"\([^()]*\)", "", flat)) != flat:
             flat = outer
+        # What only finds the rows is no table.
+        flat = re.sub(r"FROM +AS \w+ (INNER )?JOIN", "FROM", flat)
         words = flat.replace("`", "").split()
         after = {"SELECT": "FROM", "INSERT": "INTO", "UPDATE": "UPDATE", "DELETE": "FROM"}
         names.append(f"{words[0]} {words[words.index(after[words[0]]) + 1]}")
