@@ -2,7 +2,8 @@
 
 A release has no deadline: it goes on until it has worked or has failed too often. Its end lets
 a deleted ARQ go and an unbound one be Unbound; its failure quarantines the handle of the one,
-and leaves it with the other.
+and leaves it with the other. If the device is away it ends as well, and the handle is unclean:
+see :mod:`cyborg.conductor.unclean`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from oslo_log import log
 from cyborg.conductor import jobs, providers
 from cyborg.conductor.jobs import Assignment, Dispatch, Kind
 from cyborg.conductor.unit import Unit
-from cyborg.db import attach_handles
+from cyborg.db import freeing
 from cyborg.db import jobs as rows
 from cyborg.db.attach_handles import TakenHandle
 from cyborg.db.request_changes import (
@@ -84,19 +85,38 @@ def _assignment(arq: LockedRequest, taken: TakenHandle) -> Assignment:
 
 def _succeeded(unit: Unit, job: Job, arqs: Sequence[LockedRequest]) -> None:
     for arq, handle_id in zip(arqs, job.subject.handles, strict=True):
-        attach_handles.free_released(unit.connection, handle_id, arq.id, unit.now)
-        if arq.state is ArqState.DELETING:
-            delete_requests(unit.connection, [arq.id])
-        else:
-            unbind_requests(unit.connection, [arq], unit.now)
+        freeing.free_released(unit.connection, handle_id, arq.id, unit.now)
+        _end(unit, arq)
         LOG.info("job done job=%s kind=%s arq=%s host=%s", job.uuid, job.kind, arq.uuid, job.host)
     providers.mark_end(unit, job)
+
+
+def _away(unit: Unit, job: Job, arqs: Sequence[LockedRequest], reason: str) -> None:
+    """End a release whose device is not there: the ARQ needs it no more, and nobody gets the
+    handle until the device is back and has been cleaned."""
+    for arq, handle_id in zip(arqs, job.subject.handles, strict=True):
+        freeing.free_unclean(unit.connection, handle_id, arq.id, reason, unit.now)
+        _end(unit, arq)
+        LOG.warning(
+            "released without its device, which is cleaned when it is back arq=%s host=%s: %s",
+            arq.uuid,
+            job.host,
+            reason,
+        )
+    providers.mark_end(unit, job)
+
+
+def _end(unit: Unit, arq: LockedRequest) -> None:
+    if arq.state is ArqState.DELETING:
+        delete_requests(unit.connection, [arq.id])
+    else:
+        unbind_requests(unit.connection, [arq], unit.now)
 
 
 def _failed(unit: Unit, job: Job, arqs: Sequence[LockedRequest], reason: str) -> None:
     for arq, handle_id in zip(arqs, job.subject.handles, strict=True):
         if arq.state is ArqState.DELETING:
-            attach_handles.quarantine(unit.connection, handle_id, arq.id, reason, unit.now)
+            freeing.quarantine(unit.connection, handle_id, arq.id, reason, unit.now)
             delete_requests(unit.connection, [arq.id])
             LOG.error(
                 "handle quarantined handle=%s host=%s arq=%s: %s",
@@ -126,4 +146,5 @@ RELEASE = Kind(
     deadline=lambda conf: None,
     succeeded=_succeeded,
     failed=_failed,
+    away=_away,
 )

@@ -5,17 +5,22 @@ What follows from it depends on the kind of the work: see :mod:`cyborg.conductor
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from oslo_log import log
 
 from cyborg.conductor import jobs
 from cyborg.conductor.environment import Environment
+from cyborg.conductor.jobs import Kind
 from cyborg.conductor.kinds import KINDS
 from cyborg.conductor.unit import Unit, run
 from cyborg.db import jobs as rows
-from cyborg.db.request_changes import lock_requests_by_id
+from cyborg.db.request_changes import LockedRequest, lock_requests_by_id
+from cyborg.domain.agents import boot_id_of
+from cyborg.domain.text import plain
 from cyborg.domain.work import Job
 from cyborg.rpc.context import working_for
 
@@ -36,22 +41,40 @@ class Outcome:
     error: str | None
     #: The job's time is over: there is no next attempt.
     too_late: bool = False
+    #: It failed because the device is not there.
+    away: bool = False
 
 
 _TOO_LATE = Outcome("The device was not ready in time.", too_late=True)
 
 
-def begin(env: Environment, host: str, uuid: str, generation: int, step: int) -> bool:
+def begin(
+    env: Environment,
+    host: str,
+    uuid: str,
+    generation: int,
+    step: int,
+    *,
+    agent: Mapping[str, Any] | None = None,
+) -> bool:
     """Let an agent do a step of its work, which it asks for right before; return whether it may.
 
     It may while its attempt is the newest and the job is not over: by its deadline, for
     instance, or since it was turned round while the message was under way. What it holds is
-    nobody else's until it has answered.
+    nobody else's until it has answered. The agent of another machine than the one that reports
+    for the host may nothing: there its hardware is not.
+
+    :param agent: who asks, as it crossed; only the boot counts.
+    :raises InvalidInput: that cannot be.
     """
+    boot_id = boot_id_of(agent)
 
     def work(unit: Unit) -> bool:
-        job = rows.lock_job_in_time(unit.connection, uuid, generation)
-        if job is None or job.kind not in KINDS or not _is_hosts(job, host):
+        found = rows.lock_job_in_time(unit.connection, uuid, generation)
+        if found is None:
+            return False
+        job = found.job
+        if job.kind not in KINDS or not _is_hosts(job, host) or not _is_there(found, boot_id):
             return False
         if step not in range(len(job.work.steps)):
             return False
@@ -62,12 +85,24 @@ def begin(env: Environment, host: str, uuid: str, generation: int, step: int) ->
     return may
 
 
-def finish(env: Environment, host: str, uuid: str, generation: int, error: str | None) -> None:
+def finish(
+    env: Environment,
+    host: str,
+    uuid: str,
+    generation: int,
+    error: str | None,
+    *,
+    away: bool = False,
+) -> None:
     """Take an agent's answer.
 
     One that is not about the newest attempt, or not of the job's host, has no effect.
+
+    :param error: None, or why it failed, in whatever characters.
+    :param away: it failed because the device is not there.
     """
-    outcome = Outcome(None if error is None else error[:_REASON_LENGTH])
+    worked = error is None and not away
+    outcome = Outcome(None if worked else _reason(error), away=away)
     if not _end(env, uuid, generation, outcome, host):
         LOG.info("late answer ignored job=%s generation=%s", uuid, generation)
 
@@ -109,6 +144,26 @@ def _act(uuid: str, generation: int, outcome: Outcome, host: str, unit: Unit) ->
         rows.delete_job(connection, uuid)
         kind.succeeded(unit, job, arqs)
         return True
+    if outcome.away and kind.away is not None:
+        LOG.warning(
+            "device is away job=%s kind=%s host=%s: %s",
+            job.uuid,
+            job.kind,
+            job.host,
+            outcome.error,
+        )
+        rows.delete_job(connection, uuid)
+        kind.away(unit, job, arqs, outcome.error)
+        return True
+    _failed(unit, kind, job, arqs, outcome)
+    return True
+
+
+def _failed(
+    unit: Unit, kind: Kind, job: Job, arqs: Sequence[LockedRequest], outcome: Outcome
+) -> None:
+    """Let a job be done again, or be over."""
+    assert outcome.error is not None
     failures = job.failures + 1
     LOG.warning(
         "job failed job=%s kind=%s host=%s failures=%s: %s",
@@ -120,11 +175,28 @@ def _act(uuid: str, generation: int, outcome: Outcome, host: str, unit: Unit) ->
     )
     if not outcome.too_late and failures < kind.attempts(unit.env.conf):
         seconds = jobs.BACK_OFF * failures
-        rows.postpone(connection, uuid, unit.now, seconds=seconds, error=outcome.error)
+        rows.postpone(unit.connection, job.uuid, unit.now, seconds=seconds, error=outcome.error)
     else:
-        rows.delete_job(connection, uuid)
+        rows.delete_job(unit.connection, job.uuid)
         kind.failed(unit, job, arqs, outcome.error)
-    return True
+
+
+def _reason(error: object) -> str:
+    """Return a failure as it can be stored and shown, whatever an agent has sent."""
+    return plain(str(error or ""), _REASON_LENGTH) or "The driver gave no reason."
+
+
+def _is_there(found: rows.JobInTime, boot_id: str | None) -> bool:
+    if found.boot_id is None or boot_id in (None, found.boot_id):
+        return True
+    LOG.warning(
+        "question of another machine: asked by boot=%s job=%s host=%s, which is boot=%s",
+        boot_id,
+        found.job.uuid,
+        found.job.host,
+        found.boot_id,
+    )
+    return False
 
 
 def _is_hosts(job: Job, host: str) -> bool:

@@ -51,6 +51,8 @@ class Kind:
     succeeded: Callable[[Unit, Job, Sequence[LockedRequest]], None]
     #: Gets the reason too, in plain words.
     failed: Callable[[Unit, Job, Sequence[LockedRequest], str], None]
+    #: The device is not there, says its agent, and why; None: a failure like any other.
+    away: Callable[[Unit, Job, Sequence[LockedRequest], str], None] | None = None
     #: The agent is about to do a step, by its number; return whether it may.
     begins: Callable[[Unit, Job, int], bool] = _may
 

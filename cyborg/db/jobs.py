@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cyborg.db.statements import case_by, current_request_ids, next_generation
-from cyborg.db.tables import jobs
+from cyborg.db.tables import hosts, jobs
 from cyborg.db.types import database_now
 from cyborg.domain.plain import from_plain, to_plain
 from cyborg.domain.work import Job, Subject, Work
@@ -26,6 +26,20 @@ class _Payload:
 
     work: Work
     subject: Subject
+
+
+@dataclass(frozen=True, slots=True)
+class JobInTime:
+    """A job that may be worked on."""
+
+    job: Job
+    #: Of the machine whose agent reports for the job's host; None if that is not known.
+    boot_id: str | None
+
+
+_BOOT_ID = (
+    sa.select(hosts.c.boot_id).where(hosts.c.name == jobs.c.host).scalar_subquery().label("boot_id")
+)
 
 
 def insert_jobs(
@@ -84,9 +98,11 @@ def turn_jobs(
         for job in turned
     ]
     [kind] = {job.kind for job in after}
+    # Found as they were when they were locked: agents ask by the uuid, and hold nothing else.
+    ids = [id_ for job in after for id_ in job.subject.requests]
     connection.execute(
         jobs.update()
-        .where(jobs.c.uuid.in_([job.uuid for job in after]))
+        .where(jobs.c.accelerator_request_id.in_(ids))
         .values(
             kind=kind,
             payload=case_by(jobs.c.uuid, {job.uuid: _payload(job) for job in after}),
@@ -145,10 +161,15 @@ def lock_job(connection: sa.Connection, uuid: str, generation: int) -> Job | Non
     return _one(connection, _of(uuid, generation).with_for_update())
 
 
-def lock_job_in_time(connection: sa.Connection, uuid: str, generation: int) -> Job | None:
-    """Lock a job if this generation is its newest and its deadline has not passed."""
+def lock_job_in_time(connection: sa.Connection, uuid: str, generation: int) -> JobInTime | None:
+    """Lock a job if this generation is its newest and its deadline has not passed.
+
+    Its host is not locked: a report that is being applied is not waited for.
+    """
     in_time = sa.or_(jobs.c.deadline.is_(None), jobs.c.deadline > database_now())
-    return _one(connection, _of(uuid, generation).where(in_time).with_for_update())
+    query = _of(uuid, generation).add_columns(_BOOT_ID).where(in_time).with_for_update()
+    row = connection.execute(query).first()
+    return None if row is None else JobInTime(_job(row), row.boot_id)
 
 
 def expired(connection: sa.Connection, kinds: Collection[str], limit: int) -> list[Job]:

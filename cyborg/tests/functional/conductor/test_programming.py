@@ -14,7 +14,6 @@ from cyborg.db.devices import list_deployables
 from cyborg.db.providers import recorded_providers
 from cyborg.db.tables import deployables, hosts, jobs
 from cyborg.domain.clock import new_uuid
-from cyborg.domain.difference import ABSENCES_UNTIL_MISSING
 from cyborg.domain.errors import (
     Conflict,
     CyborgError,
@@ -28,6 +27,7 @@ from cyborg.domain.errors import (
 )
 from cyborg.domain.inventory import Snapshot
 from cyborg.domain.model import Deployable, JobKind, ProgrammingState
+from cyborg.domain.recorded import ABSENCES_UNTIL_GONE
 from cyborg.domain.work import Program, Region
 from cyborg.tests.functional.conductor.harness import (
     OTHER_PROJECT,
@@ -276,7 +276,7 @@ def test_a_missing_device(env: Environment) -> None:
     profile(env)
     [uuid] = make(env)
     bind(env, uuid, instance=new_uuid())
-    for _ in range(ABSENCES_UNTIL_MISSING):
+    for _ in range(ABSENCES_UNTIL_GONE):
         report(env)
     refused(env, DeployableMissing)
 
@@ -370,7 +370,7 @@ def test_the_same_programming_at_once_is_one(ready: Environment, agents: Recordi
 def test_a_report_does_not_hide_what_is_being_programmed(ready: Environment) -> None:
     """A card may leave its bus while it is written; nor is a half-written one forgotten."""
     job = program(ready)
-    for _ in range(ABSENCES_UNTIL_MISSING + 1):
+    for _ in range(ABSENCES_UNTIL_GONE + 1):
         report(ready)
     assert now(ready).programming_state is STATE.PROGRAMMING
     begin(ready, job)
@@ -381,7 +381,7 @@ def test_a_report_does_not_hide_what_is_being_programmed(ready: Environment) -> 
     require_bindable(ready, False)
     begin(ready, program(ready))
     end(ready)
-    for _ in range(ABSENCES_UNTIL_MISSING + 1):
+    for _ in range(ABSENCES_UNTIL_GONE + 1):
         report(ready)
     assert rows(ready, deployables) == []
 
@@ -392,7 +392,9 @@ def test_what_is_gone_from_a_device_stays_while_it_is_programmed(ready: Environm
     report(ready, bare)
     assert now(ready).programming_state is STATE.PROGRAMMING
     end(ready)
-    report(ready, bare)
+    for _ in range(ABSENCES_UNTIL_GONE):
+        assert len(rows(ready, deployables)) == 1
+        report(ready, bare)
     assert rows(ready, deployables) == []
 
 

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from cyborg.conductor import creating
 from cyborg.conductor.environment import Environment
-from cyborg.db.attach_handles import BindTarget, free_released, lock_providers, quarantine, take
+from cyborg.db.attach_handles import BindTarget, lock_providers, take
 from cyborg.db.database import Contention
+from cyborg.db.freeing import free_released, quarantine
 from cyborg.db.request_changes import (
     begin_delete,
     lock_requests,
