@@ -32,6 +32,8 @@ class Answer:
     """Tell how it ended, which the journal knows."""
 
     error: str | None
+    #: It failed because the device was not there.
+    away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def decide(work: Work, known: Sequence[Work], entry: Entry | None, boot_id: str)
         newest = max(known, key=lambda each: each.generation)
         return Join(newest) if newest.steps == work.steps else Begin(tuple(known))
     if entry is not None and _answers(entry, work, boot_id):
-        return Answer(entry.error)
+        return Answer(entry.error, entry.away)
     return Begin()
 
 

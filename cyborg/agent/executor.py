@@ -26,10 +26,10 @@ from dataclasses import replace
 from oslo_context import context
 from oslo_log import log
 
-from cyborg.agent.attempts import Attempts, Ended, NotAllowed
+from cyborg.agent.attempts import Attempts, NotAllowed
 from cyborg.agent.card_queues import CardQueues
 from cyborg.agent.decide import Answer, Begin, Drop, Join, decide
-from cyborg.agent.job_reports import EndReporter, JobReports
+from cyborg.agent.job_reports import Ended, EndReporter, JobReports
 from cyborg.agent.journal import Journal
 from cyborg.agent.steps import BitstreamSource, CannotPerform, performers_of
 from cyborg.agent.task import Task
@@ -95,8 +95,8 @@ class Executor:
                 case Join(joined):
                     task = tasks[known.index(joined)]
                     task.work = replace(task.work, generation=work.generation)
-                case Answer(error):
-                    self._tell(work, error, context.get_current())
+                case Answer(error, away):
+                    self._tell(work, Ended(error, away), context.get_current())
                 case Begin(superseding):
                     self._supersede([task for task in tasks if task.work in superseding])
                     self._begin(work)
@@ -126,7 +126,7 @@ class Executor:
             performers = performers_of(work, self._drivers, self._bitstreams)
         except CannotPerform as failure:
             LOG.warning("work refused job=%s reason=%s", work.job_uuid, failure)
-            self._tell(work, str(failure), origin)
+            self._tell(work, Ended(str(failure)), origin)
             return
         task = Task(work, performers, origin)
         if task.is_slow_to_make_ready:
@@ -147,8 +147,7 @@ class Executor:
         task.work_for_its_request()
         ended: Ended | None = _BUG
         try:
-            error = task.make_ready()
-            ended = None if error is None else Ended(error)
+            ended = task.make_ready()
         finally:
             with self._lock:
                 if self._is_unwanted(task):
@@ -189,7 +188,7 @@ class Executor:
     def _close(self, task: Task, ended: Ended) -> None:
         self._forget(task)
         if not task.superseded:
-            self._tell(task.work, ended.error, task.context)
+            self._tell(task.work, ended, task.context)
 
     def _forget(self, task: Task) -> None:
         tasks = self._tasks[task.work.job_uuid]
@@ -198,5 +197,5 @@ class Executor:
             del self._tasks[task.work.job_uuid]
         task.let_go()
 
-    def _tell(self, work: Work, error: str | None, origin: context.RequestContext | None) -> None:
-        self._threads.start(self._ends.report, work, error, origin)
+    def _tell(self, work: Work, ended: Ended, origin: context.RequestContext | None) -> None:
+        self._threads.start(self._ends.report, work, ended, origin)

@@ -58,6 +58,8 @@ class Entry:
     work: Work
     #: Only of what is finished: None, or why it failed.
     error: str | None
+    #: It failed because the device was not there.
+    away: bool = False
 
 
 def read_boot_id() -> str:
@@ -88,12 +90,14 @@ class Journal:
         """
         self._write(Entry(VERSION, self._boot_id, Phase.STARTED, work, None))
 
-    def finish(self, work: Work, error: str | None) -> None:
+    def finish(self, work: Work, error: str | None, away: bool = False) -> None:
         """Record how it ended.
+
+        :param away: it failed because the device was not there.
 
         :raises JournalError: it could not be recorded: it still counts as started.
         """
-        self._write(Entry(VERSION, self._boot_id, Phase.FINISHED, work, error))
+        self._write(Entry(VERSION, self._boot_id, Phase.FINISHED, work, error, away))
 
     def get(self, job_uuid: str) -> Entry | None:
         """Return what is known of a job.

@@ -71,7 +71,7 @@ class Performer(ABC, Generic[S]):
     def act(self) -> None:
         """Call the driver.
 
-        :raises DriverError: if it did not work.
+        :raises DriverError: if it did not work; ``DeviceAway`` if the device is not there.
         """
 
     def let_go(self) -> None:

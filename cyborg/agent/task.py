@@ -9,10 +9,11 @@ from typing import Any
 from oslo_context import context
 from oslo_log import log
 
+from cyborg.agent.job_reports import Ended, reason
 from cyborg.agent.steps import Performer
 from cyborg.domain.errors import CyborgError
 from cyborg.domain.work import Work
-from cyborg.drivers.contract import DriverError
+from cyborg.drivers.contract import DeviceAway, DriverError
 
 LOG = log.getLogger(__name__)
 
@@ -21,7 +22,7 @@ LOG = log.getLogger(__name__)
 class Task:
     """Work that is made ready, waits or runs. The executor's lock guards what changes.
 
-    The methods turn whatever a driver raises into a reason in one line, for users to read.
+    The methods turn whatever a driver raises into an end with a reason, for users to read.
     """
 
     #: Replaced by one of a higher generation when the conductor asks again.
@@ -52,22 +53,21 @@ class Task:
         """Whether it should not hold up its card while it is made ready."""
         return any(performer.slow_to_make_ready for performer in self.performers)
 
-    def make_ready(self) -> str | None:
-        """Get what all steps need; return None, or why that failed."""
+    def make_ready(self) -> Ended | None:
+        """Get what all steps need; return None, or how that failed."""
         for number, performer in enumerate(self.performers):
             try:
                 performer.make_ready()
             except CyborgError as failure:
-                LOG.warning("work not made ready %s reason=%s", self.log_fields(), failure)
-                return self._reason(number, str(failure))
+                return self._failed("work not made ready", number, failure)
         return None
 
-    def check(self, number: int) -> str | None:
-        """Return None if a step may be done, else why not. Touches nothing."""
+    def check(self, number: int) -> Ended | None:
+        """Return None if a step may be done, else how it failed. Touches nothing."""
         return self._called(number, self.performers[number].check)
 
-    def act(self, number: int) -> str | None:
-        """Let the driver do a step; return None, or why it failed."""
+    def act(self, number: int) -> Ended | None:
+        """Let the driver do a step; return None, or how it failed."""
         return self._called(number, self.performers[number].act)
 
     def let_go(self) -> None:
@@ -75,20 +75,24 @@ class Task:
         for performer in self.performers:
             performer.let_go()
 
-    def _called(self, number: int, call: Callable[[], None]) -> str | None:
+    def _called(self, number: int, call: Callable[[], None]) -> Ended | None:
         try:
             call()
         except DriverError as error:
-            LOG.warning("work failed %s reason=%s", self.log_fields(), error)
-            return self._reason(number, str(error))
+            return self._failed("work failed", number, error)
         except (Exception, SystemExit) as error:  # a driver may raise anything
             LOG.exception("driver has a bug %s", self.log_fields())
-            reason = f"The driver {self.work.driver} failed: {type(error).__name__}: {error}"
-            return self._reason(number, reason[:1000])
+            text = f"The driver {self.work.driver} failed: {type(error).__name__}: {error}"
+            return Ended(self._reason(number, text[:1000]))
         return None
 
-    def _reason(self, number: int, reason: str) -> str:
+    def _failed(self, event: str, number: int, error: CyborgError) -> Ended:
+        why = self._reason(number, str(error))
+        LOG.warning("%s %s reason=%s", event, self.log_fields(), why)
+        return Ended(why, isinstance(error, DeviceAway))
+
+    def _reason(self, number: int, text: str) -> str:
         steps = self.work.steps
         if len(steps) == 1:
-            return reason
-        return f"Step {number + 1} of {len(steps)}, {steps[number].name}: {reason}"
+            return reason(text)
+        return reason(f"Step {number + 1} of {len(steps)}, {steps[number].name}: {reason(text)}")

@@ -16,7 +16,8 @@ OPTS: list[cfg.Opt] = [
         "resource_provider_name",
         help="Name of this host's compute node in Placement, which is also the host name "
         "that Nova sends and the agent's name in the message queue. By default the fully "
-        "qualified domain name, then [DEFAULT] host.",
+        "qualified domain name, then [DEFAULT] host. Each machine has its own: do not set it in a "
+        "file that machines share.",
     ),
     cfg.IntOpt(
         "discovery_timeout",

@@ -21,6 +21,48 @@ Host
     Files, commands and devices are reached through ``environment.host`` only, so that tests
     can give a host that is a directory. What the hardware cannot keep goes into a state file.
 
+Identity
+    ``identity`` says which card it is, wherever it is: its serial number or uuid where one can
+    be read, else the address. It may change between the two, when a vendor's tool begins to
+    work, and the card stays the same one to the service. Do not let it depend on what is bound
+    to the card, where that can be avoided: a serial that only the vendor's kernel module can
+    read is gone while a guest has the card. Take what can always be read, or write down in a
+    state file which serial is at which address.
+
+What a handle is
+    ``info`` is what Nova is given, and may change at any time. Which piece of hardware the
+    handle *is*, and how much it takes of others, is said apart from it, and nobody gets what
+    is taken:
+
+    * ``key`` names the hardware, in one spelling. Leave it empty for a PCI function, whose
+      address is its key (``0000:42:00.0``), and where all of ``info`` says it.
+    * ``shares`` are parts of *counters*, each with a name of yours that is one on the host, and
+      with a capacity. A PCI function always takes the whole of the counter that is called as
+      its key; what else a handle takes of others is a :class:`Share` each.
+
+    A card that is offered whole and in parts: its physical function ``0000:42:00.0`` is a handle
+    without more, and each of its four virtual functions declares
+    ``Share("0000:42:00.0", 1, 4)``. As long as one has an owner, the card is not given
+    whole, and the other way round. The same holds for a card of 80 GB that can be cut in more
+    than one way: each slice takes ``Share("GPU-6f2a/memory", 20, 80)``, or 40 of 80. Two
+    functions that cannot be given to two (one IOMMU group) each take all of one counter,
+    ``Share("iommu/15")``. A mediated device takes its part of its parent by itself, as many
+    of its type as are reported being the whole.
+
+    So one function that is reported twice, by two drivers or in two spellings, is still one:
+    the driver that is named first in ``[agent] enabled_drivers`` has it. A deployable has as
+    many handles as ``num_accelerators`` says.
+
+Condition
+    ``condition`` says how a device is that is *there*: healthy, degraded, failed, or
+    unmonitored (the default: nobody looks). A failed one is given to nobody; whoever has it
+    keeps it. ``condition_reason`` says why, in plain words that stay as they are while it is
+    so: no counts, no times, no temperatures. What goes up and down at a limit needs a margin.
+
+Content
+    ``bitstream_id`` is the image that a deployable holds, where the hardware can tell. None
+    says nothing; ``is_empty`` says that it holds no image, and that this is known.
+
 Threads
     ``discover`` runs in one thread at a time, at every ``[DEFAULT] periodic_interval``.
     ``prepare``, ``release`` and ``program`` run in other threads: never two at once for the
@@ -46,6 +88,11 @@ Errors
     raised counts as a failure too, and is logged with its traceback as a bug of the driver.
     After a failed ``prepare`` the agent may call either ``prepare`` or ``release``.
 
+Away
+    A call may name a device that is not there any more, or whose place another one has. Look
+    for ``handle.device`` (or ``region.device``), not only for what is at the address. If it is
+    not there, raise :class:`DeviceAway`. A card that comes back is as dirty as it went.
+
 Programming
     A driver whose devices can be made to hold a bitstream is :class:`Programmable` too.
 """
@@ -60,14 +107,18 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from oslo_config import cfg
 
+from cyborg.domain.hardware import Share
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport
+from cyborg.domain.model import DeviceCondition
 from cyborg.domain.work import Handle, Region
-from cyborg.drivers.errors import DriverError
+from cyborg.drivers.errors import DeviceAway, DriverError
 from cyborg.drivers.host import Host
 
 __all__ = [
     "Bitstream",
     "DeployableReport",
+    "DeviceAway",
+    "DeviceCondition",
     "DeviceReport",
     "Discovery",
     "Driver",
@@ -76,10 +127,12 @@ __all__ = [
     "Handle",
     "HandleReport",
     "Host",
+    "NotOffered",
     "OptionGroup",
     "Problem",
     "Programmable",
     "Region",
+    "Share",
 ]
 
 #: A section of the configuration file and its options, as oslo.config's generators take them.
@@ -117,19 +170,36 @@ class Problem:
     #: A path or an address.
     where: str
     what: str
+    #: Identity of the one device that this hides. Where it is not known which, None.
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotOffered:
+    """Something that was found and read, and is not offered: no problem, and not absent.
+
+    A card that is in use by the host itself, or that waits for an operator's decision. The
+    agent says so in its log, once.
+    """
+
+    #: A path or an address.
+    where: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What one scan found, and what it could not look at.
+    """What one scan found, what it could not look at, and what it leaves out on purpose.
 
-    A device that is not in it is *absent* and will be removed from the inventory after a
-    few scans, unless there is a problem: then absent devices of this driver are left as
-    they were, since nobody knows which of them the problem hides.
+    A device that is not in it is *absent* and goes from the inventory after some time, unless
+    there is a problem. One that names a device keeps that device as it was. One that names
+    none keeps all absent devices of this driver as they were, since nobody knows which of
+    them it hides; so name the device wherever its identity can be known.
     """
 
     devices: tuple[DeviceReport, ...] = ()
     problems: tuple[Problem, ...] = ()
+    not_offered: tuple[NotOffered, ...] = ()
 
 
 class Driver(ABC):
@@ -149,7 +219,8 @@ class Driver(ABC):
     def discover(self) -> Discovery:
         """Return the devices that are there now, without changing anything and without root.
 
-        One bad device must not hide the good ones: leave it out and add a :class:`Problem`.
+        One bad device must not hide the good ones: leave it out and add a :class:`Problem`
+        that names it. One that is there and broken is reported, with its condition.
         The same hardware gives the same report, whatever else happens: no counters, times
         or temperatures, which would be written to the database at each scan, and a fixed
         order within a device (sort what sysfs lists). Handles stay listed while they are in
@@ -167,6 +238,7 @@ class Driver(ABC):
 
         :param group: the device profile's group; the ``accel:`` keys are the driver's.
         :raises DriverError: it is not ready. Undo what was done where that is possible.
+            A :class:`DeviceAway` if its device is not there.
         """
 
     @abstractmethod
@@ -174,8 +246,11 @@ class Driver(ABC):
         """Undo ``prepare`` and remove every trace of the instance that had the handle.
 
         Called only for deployables with ``needs_release``. After it returns the handle is
-        given to somebody else. A device that is no longer there is a success.
+        given to somebody else. A mediated device that is gone while its parent is there is a
+        success: nothing of it is left.
 
+        :raises DeviceAway: the device is not there, so nobody knows what it holds. When it is
+            back this is called again, before anybody gets the handle.
         :raises DriverError: traces may be left; nobody gets the handle until this succeeds.
         """
 
@@ -202,5 +277,5 @@ class Programmable(Protocol):
         ``bitstream_id`` from then on where that can be told, also after a restart.
 
         :raises DriverError: what the region holds is not known; nobody gets it until a
-            ``program`` succeeds.
+            ``program`` succeeds. A :class:`DeviceAway` if its device is not there.
         """

@@ -1,4 +1,4 @@
-"""The one error of drivers, beside the contract so that what the contract needs can raise it."""
+"""The errors of drivers, beside the contract so that what the contract needs can raise them."""
 
 from __future__ import annotations
 
@@ -9,3 +9,11 @@ class DriverError(CyborgError):
     """What a driver was asked to do did not work; ``str(error)`` says why, in one line."""
 
     code = "cyborg.driver"
+
+
+class DeviceAway(DriverError):
+    """The device is not there: pulled, lost from the bus, or another one is in its place.
+
+    To a release it is neither a success nor a failure. What the device holds goes where it
+    goes, so its handle is given to nobody until the device is back and has been released.
+    """

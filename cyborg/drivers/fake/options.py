@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from oslo_config import cfg
+from oslo_config import cfg, types
+
+from cyborg.drivers.contract import DeviceCondition
+
+#: One less than the most devices.
+_LAST = 255
 
 GROUP = cfg.OptGroup("fake_driver", title="The fake driver")
+
+
+def _numbers(name: str, help_: str) -> cfg.ListOpt:
+    number = types.Integer(min=0, max=_LAST)
+    return cfg.ListOpt(name, item_type=number, default=[], mutable=True, help=help_)
+
+
 OPTS: list[cfg.Opt] = [
     cfg.IntOpt(
-        "devices", default=1, min=0, max=256, mutable=True, help="How many devices there are."
+        "devices",
+        default=1,
+        min=0,
+        max=_LAST + 1,
+        mutable=True,
+        help="How many devices there are: fake-0, fake-1 and so on.",
     ),
     cfg.IntOpt(
         "handles",
@@ -70,4 +87,27 @@ OPTS: list[cfg.Opt] = [
         help="How often programming a device fails half way before it works; -1 for always.",
     ),
     cfg.BoolOpt("discovery_fails", default=False, mutable=True, help="Whether every scan fails."),
+    cfg.BoolOpt(
+        "whole",
+        default=False,
+        mutable=True,
+        help="Whether each device is also offered whole, as one handle of a deployable of its "
+        "own with the trait CUSTOM_FAKE_WHOLE. While that has an owner nobody gets a part, and "
+        "the other way round.",
+    ),
+    cfg.Opt(
+        "conditions",
+        type=types.Dict(types.String(choices=[str(each) for each in DeviceCondition])),
+        default={},
+        mutable=True,
+        help="The conditions of devices by their names, as in fake-0:failed,fake-1:degraded. "
+        f"There are {', '.join(DeviceCondition)}. A device that is not named is healthy.",
+    ),
+    _numbers("away", "Numbers of the devices that are out of the machine."),
+    _numbers("unreadable", "Numbers of the devices that a scan cannot read."),
+    _numbers(
+        "replaced",
+        "Numbers of the places where another device is than before: fake-0-b in place of "
+        "fake-0, for instance, at the same address.",
+    ),
 ]

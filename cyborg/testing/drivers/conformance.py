@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import string
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,11 +12,28 @@ import pytest
 
 from cyborg.agent.scan import Scanner
 from cyborg.conf import opts
-from cyborg.domain.handle_types import HANDLE_TYPES, PCI_ADDRESS
-from cyborg.drivers.contract import DeployableReport, Discovery, Driver, Handle, Programmable
+from cyborg.drivers.contract import (
+    DeployableReport,
+    DeviceAway,
+    DeviceCondition,
+    DeviceReport,
+    Discovery,
+    Driver,
+    DriverError,
+    Handle,
+    Programmable,
+)
 from cyborg.drivers.loader import find_drivers
 from cyborg.testing.drivers.environment import HOST_NAME, make_conf, make_environment
-from cyborg.testing.drivers.observing import Work, digest_of, files, succeeds_or_says_why
+from cyborg.testing.drivers.observing import (
+    Work,
+    as_recorded,
+    digest_of,
+    files,
+    keys_of,
+    one_line,
+    succeeds_or_says_why,
+)
 
 
 class DriverConformance:
@@ -88,8 +104,8 @@ class DriverConformance:
 
     def test_the_agent_leaves_no_device_out(self, driver: Driver) -> None:
         snapshot = Scanner([driver]).scan(timeout=30)
-        assert snapshot.failed_drivers == ()
-        assert snapshot.digest() == digest_of(driver)
+        assert (snapshot.failed_drivers, snapshot.unseen) == ((), ())
+        assert offers(snapshot.devices) == offers(driver.discover().devices)
 
     def test_discover_changes_nothing(self, driver: Driver, directory: Path) -> None:
         before = files(directory)
@@ -104,23 +120,34 @@ class DriverConformance:
     def test_names_begin_with_the_host(self, parts: list[DeployableReport]) -> None:
         assert [part.name for part in parts if not part.name.startswith(HOST_NAME)] == []
 
-    def test_handles_are_unique_on_the_host(self, parts: list[DeployableReport]) -> None:
-        keys = [handle.key for part in parts for handle in part.handles]
-        assert len(keys) == len(set(keys))
+    def test_handles_are_unique_on_the_host(self, driver: Driver) -> None:
+        keys = Counter(keys_of(driver))
+        assert [key for key, count in keys.items() if count > 1] == []
 
     def test_as_many_handles_as_accelerators(self, parts: list[DeployableReport]) -> None:
         counts = {part.name: len(part.handles) for part in parts}
         assert counts == {part.name: part.num_accelerators for part in parts}
 
-    def test_handles_say_what_nova_reads(self, parts: list[DeployableReport]) -> None:
+    def test_handles_say_what_nova_reads(self, driver: Driver) -> None:
+        """And all else is of a form in which it can be recorded."""
+        for device in driver.discover().devices:
+            assert as_recorded(device).identity == device.identity
+
+    def test_shares_are_of_what_there_is(self, parts: list[DeployableReport]) -> None:
         for part in parts:
             for handle in part.handles:
-                missing = set(HANDLE_TYPES.get(handle.type, ())) - handle.info.keys()
-                assert not missing
-                if handle.type in HANDLE_TYPES:
-                    address = "".join(handle.info[key] for key in PCI_ADDRESS)
-                    assert set(address) <= set(string.hexdigits)
-                    assert all(handle.info[key] for key in PCI_ADDRESS)
+                counters = Counter(share.counter for share in handle.shares)
+                assert [name for name, count in counters.items() if count > 1] == []
+                for share in handle.shares:
+                    assert 1 <= share.amount <= share.capacity
+
+    def test_conditions_and_their_reasons_stay(self, driver: Driver) -> None:
+        found = conditions_of(driver)
+        assert conditions_of(driver) == found
+        for condition, reason in found.values():
+            if condition in (DeviceCondition.DEGRADED, DeviceCondition.FAILED):
+                assert reason
+                assert len(reason.splitlines()) == 1
 
     def test_what_is_prepared_is_released(self, parts: list[DeployableReport]) -> None:
         assert [part.name for part in parts if part.needs_prepare and not part.needs_release] == []
@@ -169,12 +196,19 @@ class DriverConformance:
             work.release(again)
 
     def test_release_of_what_is_gone(self, driver: Driver, works: list[Work]) -> None:
+        """It is neither done nor failed: nobody knows what the device holds."""
         for work in works:
-            work.gone().release(driver)
+            if work.part.needs_release:
+                with pytest.raises(DeviceAway) as caught:
+                    work.gone().release(driver)
+                assert one_line(caught.value)
 
     def test_prepare_of_what_is_gone(self, driver: Driver, works: list[Work]) -> None:
         for work in works:
-            assert succeeds_or_says_why(partial(work.gone().prepare, driver))
+            if work.part.needs_prepare:
+                with pytest.raises(DriverError) as caught:
+                    work.gone().prepare(driver)
+                assert one_line(caught.value)
 
     def test_devices_are_worked_on_at_the_same_time(
         self, driver: Driver, works: list[Work]
@@ -215,3 +249,26 @@ class UnreadableDeviceConformance(DriverConformance):
         assert len(found.devices) == len(before) - 1
         assert set(map(repr, found.devices)) < set(map(repr, before))
         assert [problem for problem in found.problems if problem.where and problem.what]
+
+    def test_the_problem_names_the_bad_device(self, driver: Driver, directory: Path) -> None:
+        """Else every device that is gone stays, as long as this one cannot be read."""
+        before = {device.identity for device in driver.discover().devices}
+        self.spoil(directory)
+        found = driver.discover()
+        hidden = before - {device.identity for device in found.devices}
+        assert {problem.device for problem in found.problems} == hidden
+
+
+def offers(devices: Iterable[DeviceReport]) -> dict[tuple[str, str], int]:
+    """Return how many handles there are, by device and deployable."""
+    return {
+        (device.identity, part.name): len(part.handles)
+        for device in devices
+        for part in device.deployables
+    }
+
+
+def conditions_of(driver: Driver) -> dict[str, tuple[DeviceCondition, str | None]]:
+    """Return how devices are, by identity."""
+    devices = driver.discover().devices
+    return {device.identity: (device.condition, device.condition_reason) for device in devices}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from cyborg.domain.inventory import Snapshot
+from cyborg.domain.inventory import DeviceReport, Snapshot
+from cyborg.domain.report_check import sound_device
 from cyborg.drivers.contract import DeployableReport, Driver, DriverError, Handle
 
 
@@ -33,7 +35,7 @@ class Work:
             driver.release(self.handle)
 
     def gone(self) -> Work:
-        """Return the same work on a device that is no longer there."""
+        """Return the same work on a device that is no longer there: another is in its place."""
         handle = dataclasses.replace(
             self.handle, device=f"{self.handle.device}-gone", deployable=f"{self.part.name}-gone"
         )
@@ -43,6 +45,25 @@ class Work:
 def digest_of(driver: Driver) -> str:
     """Return what the conductor would compare with the last report."""
     return Snapshot(driver.discover().devices).digest()
+
+
+def as_recorded(device: DeviceReport) -> DeviceReport:
+    """Return a device as it is recorded, and given to Nova.
+
+    :raises ValueError: it cannot be; says what is wrong, in one line.
+    """
+    return sound_device(Snapshot((device,)).to_wire()["devices"][0])
+
+
+def keys_of(driver: Driver) -> list[str]:
+    """Return which hardware each handle is, of the devices that can be recorded."""
+    keys = []
+    for device in driver.discover().devices:
+        with contextlib.suppress(ValueError):
+            keys += [
+                handle.key for part in as_recorded(device).deployables for handle in part.handles
+            ]
+    return keys
 
 
 def files(directory: Path) -> dict[str, bytes]:

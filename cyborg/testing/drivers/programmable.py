@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
@@ -87,6 +88,31 @@ class ProgrammableConformance(DriverConformance):
         ]
         # None where the hardware does not tell.
         assert {part.bitstream_id for part in parts if part.programmable} <= {None, IMAGE}
+
+    def test_what_holds_an_image_is_not_empty(
+        self, programmable: Programmable, regions: list[Region], image: Bitstream, directory: Path
+    ) -> None:
+        for region in regions:
+            programmable.program(region, image)
+        parts = {
+            part.name: part
+            for device in self.make(directory).discover().devices
+            for part in device.deployables
+        }
+        assert [
+            name for name in (each.deployable for each in regions) if parts[name].is_empty
+        ] == []
+
+    def test_program_of_what_is_gone(
+        self, programmable: Programmable, regions: list[Region], image: Bitstream
+    ) -> None:
+        for region in regions:
+            gone = dataclasses.replace(
+                region, device=f"{region.device}-gone", deployable=f"{region.deployable}-gone"
+            )
+            with pytest.raises(DriverError) as caught:
+                programmable.program(gone, image)
+            assert one_line(caught.value)
 
     def test_a_bitstream_that_cannot_be_read_is_refused(
         self, programmable: Programmable, regions: list[Region], image: Bitstream

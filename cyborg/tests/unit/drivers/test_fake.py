@@ -1,14 +1,24 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from oslo_config import cfg
 
-from cyborg.domain.inventory import DeviceReport
-from cyborg.drivers.contract import Bitstream, DriverError, Region
+from cyborg.domain.hardware import Share, sharing_of
+from cyborg.domain.inventory import DeployableReport, DeviceReport, Snapshot
+from cyborg.domain.report_check import sound_device
+from cyborg.drivers.contract import (
+    Bitstream,
+    DeviceAway,
+    DeviceCondition,
+    Driver,
+    DriverError,
+    Problem,
+    Region,
+)
 from cyborg.drivers.fake.driver import FakeDriver
-from cyborg.testing.drivers import ProgrammableConformance
+from cyborg.testing.drivers import ProgrammableConformance, UnreadableDeviceConformance
 from cyborg.tests.unit.drivers.helpers import HOST, make_conf, make_environment, make_handle
 
 IMAGE, OTHER_IMAGE = str(UUID(int=1)), str(UUID(int=2))
@@ -20,6 +30,30 @@ class TestFakeDriver(ProgrammableConformance):
 
     def options(self, directory: Path) -> Mapping[str, Mapping[str, object]]:
         return {"fake_driver": {"devices": 3, "handles": 5, "prepare_delay": 1.0}}
+
+
+class TestFakeDriverWithAllThatCanBe(ProgrammableConformance, UnreadableDeviceConformance):
+    driver_class = FakeDriver
+
+    def options(self, directory: Path) -> Mapping[str, Mapping[str, object]]:
+        return {
+            "fake_driver": {
+                "devices": 4,
+                "handles": 3,
+                "release_delay": 1.0,
+                "whole": True,
+                "conditions": {"fake-0": "failed", "fake-1-b": "degraded"},
+                "replaced": [1],
+                "away": [3],
+            }
+        }
+
+    def make(self, directory: Path) -> Driver:
+        self.made = super().make(directory)
+        return self.made
+
+    def spoil(self, directory: Path) -> None:
+        self.made.environment.conf.set_override("unreadable", [2], "fake_driver")
 
 
 @pytest.fixture
@@ -190,6 +224,181 @@ def test_discovery_fails(conf: cfg.ConfigOpts, driver: FakeDriver) -> None:
         driver.discover()
     conf.clear_override("discovery_fails", "fake_driver")
     assert driver.discover().devices
+
+
+class TestCards:
+    """Which cards there are, and how they are."""
+
+    @pytest.fixture(autouse=True)
+    def three(self, conf: cfg.ConfigOpts) -> None:
+        conf.set_override("devices", 3, "fake_driver")
+        conf.set_override("handles", 4, "fake_driver")
+
+    def identities(self, driver: FakeDriver) -> list[str]:
+        return [device.identity for device in driver.discover().devices]
+
+    def test_they_are_healthy_and_empty(self, driver: FakeDriver) -> None:
+        for device in driver.discover().devices:
+            assert (device.condition, device.condition_reason) == (DeviceCondition.HEALTHY, None)
+            assert device.deployables[0].is_empty
+
+    def test_conditions(self, conf: cfg.ConfigOpts, driver: FakeDriver) -> None:
+        conf.set_override("conditions", "fake-0:failed, fake-2:degraded", "fake_driver")
+        found = [
+            (str(device.condition), device.condition_reason) for device in driver.discover().devices
+        ]
+        why = "[fake_driver] conditions says so"
+        assert found == [("failed", why), ("healthy", None), ("degraded", why)]
+        conf.set_override("conditions", {"fake-0": "unmonitored"}, "fake_driver")
+        device = driver.discover().devices[0]
+        assert (str(device.condition), device.condition_reason) == ("unmonitored", None)
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [
+            ("conditions", "fake-0:broken"),
+            ("conditions", "failed"),
+            ("away", "-1"),
+            ("away", "256"),
+            ("unreadable", "fake-1"),
+            ("replaced", "1.5"),
+        ],
+    )
+    def test_what_cannot_be_is_refused(self, conf: cfg.ConfigOpts, option: str, value: str) -> None:
+        with pytest.raises(ValueError, match=r"\w"):
+            conf.set_override(option, value, "fake_driver")
+
+    def test_away(self, conf: cfg.ConfigOpts, driver: FakeDriver, slept: list[float]) -> None:
+        handle = make_handle(device="fake-1")
+        driver.prepare(handle, {})
+        conf.set_override("away", [1], "fake_driver")
+        conf.set_override("release_delay", 1.0, "fake_driver")
+        conf.set_override("prepare_failures", -1, "fake_driver")
+        assert self.identities(driver) == ["fake-0", "fake-2"]
+        assert driver.discover().problems == ()
+        image = Bitstream(IMAGE, Path("/nowhere"), {})
+        calls: list[Callable[[], None]] = [
+            lambda: driver.release(handle),
+            lambda: driver.prepare(handle, {}),
+            lambda: driver.program(Region("fake-1", "x", {}), image),
+        ]
+        for call in calls:
+            with pytest.raises(DeviceAway, match=r"^fake-1 is not in this machine$"):
+                call()
+        assert slept == []
+        conf.clear_override("away", "fake_driver")
+        driver.release(handle)
+        assert self.identities(driver) == ["fake-0", "fake-1", "fake-2"]
+
+    @pytest.mark.parametrize("identity", ["fake-3", "fake-0-b", "fake-00", "card-1", ""])
+    def test_nobody_knows_them(self, driver: FakeDriver, identity: str) -> None:
+        with pytest.raises(DeviceAway):
+            driver.release(make_handle(device=identity))
+
+    def test_unreadable(self, conf: cfg.ConfigOpts, driver: FakeDriver) -> None:
+        conf.set_override("unreadable", [1], "fake_driver")
+        assert self.identities(driver) == ["fake-0", "fake-2"]
+        [problem] = driver.discover().problems
+        where = "0000:0d:00.0"
+        assert problem == Problem(where, "[fake_driver] unreadable names it", "fake-1")
+        driver.release(make_handle(device="fake-1"))
+        conf.set_override("away", [1], "fake_driver")
+        assert driver.discover().problems == ()
+
+    def test_replaced(self, conf: cfg.ConfigOpts, driver: FakeDriver, slept: list[float]) -> None:
+        """Another card at the same address, under the same names."""
+        old = driver.discover().devices[1]
+        handle = make_handle(device="fake-1")
+        driver.prepare(handle, {})
+        conf.set_override("replaced", [1], "fake_driver")
+        new = driver.discover().devices[1]
+        assert new.identity == "fake-1-b"
+        assert new.vendor_board_info == {"serial": "fake-1-b"}
+        assert (new.deployables, new.control_path) == (old.deployables, old.control_path)
+        with pytest.raises(DeviceAway):
+            driver.release(handle)
+        # What was prepared on the other is not ready on this one.
+        conf.set_override("prepare_delay", 2.0, "fake_driver")
+        driver.prepare(make_handle(device="fake-1-b"), {})
+        assert slept == [2.0]
+
+    def test_what_a_card_holds_goes_with_it(
+        self, conf: cfg.ConfigOpts, driver: FakeDriver, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "image"
+        path.write_bytes(b"bitstream")
+        driver.program(REGION, Bitstream(IMAGE, path, {}))
+        conf.set_override("replaced", [0], "fake_driver")
+        assert self.content(driver) == (None, True)
+        region = Region("fake-0-b", REGION.deployable, REGION.control_path)
+        driver.program(region, Bitstream(OTHER_IMAGE, path, {}))
+        assert self.content(driver) == (OTHER_IMAGE, False)
+        conf.clear_override("replaced", "fake_driver")
+        assert self.content(driver) == (IMAGE, False)
+
+    def content(self, driver: FakeDriver) -> tuple[str | None, bool]:
+        part = driver.discover().devices[0].deployables[0]
+        return part.bitstream_id, part.is_empty
+
+
+class TestWhole:
+    """A card that is offered whole, and in parts."""
+
+    @pytest.fixture(autouse=True)
+    def whole(self, conf: cfg.ConfigOpts) -> None:
+        conf.set_override("whole", True, "fake_driver")
+        conf.set_override("handles", 4, "fake_driver")
+
+    def parts(self, driver: FakeDriver) -> tuple[DeployableReport, ...]:
+        [device] = driver.discover().devices
+        return sound_device(Snapshot((device,)).to_wire()["devices"][0]).deployables
+
+    def test_it_is_offered_both_ways(self, driver: FakeDriver) -> None:
+        parts, whole = self.parts(driver)
+        assert whole.name == f"{parts.name}_Whole" == f"{HOST}_FakeDevice_Whole"
+        assert (whole.resource_class, whole.num_accelerators) == ("FPGA", 1)
+        assert whole.traits == ("CUSTOM_FAKE_DEVICE", "CUSTOM_FAKE_WHOLE")
+        [handle] = whole.handles
+        assert handle.key == "test/0000:0c:00.0"
+        assert dict(handle.info) == {"domain": "0000", "bus": "0c", "device": "0", "function": "0"}
+        assert not whole.programmable
+        assert (parts.num_accelerators, len(parts.handles)) == (4, 4)
+
+    def test_what_is_given_whole_is_not_given_in_parts(self, driver: FakeDriver) -> None:
+        parts, whole = self.parts(driver)
+        counter = whole.handles[0].key
+        for handle in parts.handles:
+            assert Share(counter, 1, 4) in handle.shares
+        sharing = sharing_of((*parts.handles, *whole.handles))
+        assert dict(sharing.capacities) == {counter: 4}
+        assert sharing.amounts[counter] == {counter: 4}
+        assert [sharing.amounts[handle.key] for handle in parts.handles] == [{counter: 1}] * 4
+
+    def test_without_it_nothing_is_contended_for(
+        self, conf: cfg.ConfigOpts, driver: FakeDriver
+    ) -> None:
+        conf.set_override("whole", False, "fake_driver")
+        [parts] = self.parts(driver)
+        assert sharing_of(parts.handles).capacities == {}
+
+    def test_addresses_stay(self, conf: cfg.ConfigOpts, driver: FakeDriver) -> None:
+        both = driver.discover().devices[0]
+        conf.set_override("whole", False, "fake_driver")
+        assert addresses(driver.discover().devices[0]) == addresses(both)
+
+    def test_a_card_without_parts(self, conf: cfg.ConfigOpts, driver: FakeDriver) -> None:
+        conf.set_override("handles", 0, "fake_driver")
+        parts, whole = self.parts(driver)
+        assert (parts.handles, len(whole.handles)) == ((), 1)
+
+    @pytest.mark.parametrize(
+        ("option", "needs"), [("prepare_delay", (True, True)), ("release_delay", (False, True))]
+    )
+    def test_needs(
+        self, conf: cfg.ConfigOpts, driver: FakeDriver, option: str, needs: tuple[bool, bool]
+    ) -> None:
+        conf.set_override(option, 1.0, "fake_driver")
+        assert [(p.needs_prepare, p.needs_release) for p in self.parts(driver)] == [needs] * 2
 
 
 class TestProgramming:

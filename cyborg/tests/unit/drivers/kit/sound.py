@@ -12,6 +12,8 @@ from oslo_config import cfg
 from cyborg.drivers.contract import (
     Bitstream,
     DeployableReport,
+    DeviceAway,
+    DeviceCondition,
     DeviceReport,
     Discovery,
     Driver,
@@ -22,6 +24,7 @@ from cyborg.drivers.contract import (
     OptionGroup,
     Problem,
     Region,
+    Share,
 )
 from cyborg.drivers.host import Host
 
@@ -76,8 +79,12 @@ class SoundDriver(Driver):
         cards = self.cards.items()
         return Discovery(
             tuple(self.device(name, count) for name, count in cards if isinstance(count, int)),
-            tuple(Problem(name, "unreadable") for name, n in cards if not isinstance(n, int)),
+            tuple(self.problem(name) for name, count in cards if not isinstance(count, int)),
         )
+
+    def problem(self, card: str) -> Problem:
+        """Return what is said of a card that cannot be read."""
+        return Problem("cards", "it has no number", device=card)
 
     def device(self, card: str, count: int) -> DeviceReport:
         """Return a card's report."""
@@ -89,6 +96,8 @@ class SoundDriver(Driver):
             model=self.environment.conf.sound_driver.model,
             control_path=self.address(card, 0),
             deployables=(self.part(card, count),),
+            condition=DeviceCondition.DEGRADED,
+            condition_reason="one of its fans stands still",
         )
 
     def part(self, card: str, count: int) -> DeployableReport:
@@ -99,27 +108,34 @@ class SoundDriver(Driver):
             resource_class="FPGA",
             num_accelerators=count,
             driver_name="sound",
-            handles=tuple(HandleReport("PCI", self.address(card, n)) for n in range(1, count + 1)),
+            handles=tuple(self.handle(card, number) for number in range(1, count + 1)),
             needs_prepare=True,
             needs_release=True,
             programmable=True,
             bitstream_id=self.held().get(name),
+            is_empty=name not in self.held(),
         )
+
+    def handle(self, card: str, function: int) -> HandleReport:
+        """Return the report of a function of a card, which takes a part of the card."""
+        shares = (Share(f"{card}/memory", 1, 4),)
+        return HandleReport("PCI", self.address(card, function), shares=shares)
 
     def address(self, card: str, function: int) -> dict[str, str]:
         """Return where a function of a card is."""
         return {"domain": "0000", "bus": card[-1:], "device": "0", "function": str(function)}
 
-    def require(self, handle: Handle) -> None:
-        """Refuse a handle of a card that is gone."""
-        if handle.device not in self.cards:
-            raise DriverError(f"{handle.device} is gone")
+    def require(self, device: str) -> None:
+        """Refuse a card that is not there."""
+        if device not in self.cards:
+            raise DeviceAway(f"{device} is gone")
 
     def prepare(self, handle: Handle, group: Mapping[str, str]) -> None:
-        self.require(handle)
+        self.require(handle.device)
         self.hold(handle.uuid, "prepared")
 
     def release(self, handle: Handle) -> None:
+        self.require(handle.device)
         self.hold(handle.uuid, None)
 
     def check(self, region: Region, bitstream: Bitstream) -> None:
@@ -127,5 +143,6 @@ class SoundDriver(Driver):
             raise DriverError("the bitstream cannot be read")
 
     def program(self, region: Region, bitstream: Bitstream) -> None:
+        self.require(region.device)
         self.check(region, bitstream)
         self.hold(region.deployable, bitstream.image_uuid)

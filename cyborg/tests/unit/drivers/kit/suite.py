@@ -22,13 +22,17 @@ from stevedore.extension import ExtensionManager
 from cyborg.drivers.contract import (
     Bitstream,
     DeployableReport,
+    DeviceAway,
+    DeviceCondition,
     DeviceReport,
     Discovery,
     DriverEnvironment,
     DriverError,
     Handle,
     HandleReport,
+    Problem,
     Region,
+    Share,
 )
 from cyborg.drivers.loader import NAMESPACE
 from cyborg.testing.drivers import ProgrammableConformance, UnreadableDeviceConformance
@@ -137,7 +141,7 @@ class TestNamesAnotherDriver(Asked):
 
 
 class TestReportsWhatTheAgentRefuses(Asked):
-    broken = ("test_the_agent_leaves_no_device_out",)
+    broken = ("test_handles_say_what_nova_reads", "test_the_agent_leaves_no_device_out")
 
     class driver_class(sound.SoundDriver):
         def device(self, card: str, count: int) -> DeviceReport:
@@ -145,14 +149,15 @@ class TestReportsWhatTheAgentRefuses(Asked):
 
 
 class TestCallsTwoDevicesAlike(Asked):
-    broken = ("test_the_agent_leaves_no_device_out",)
+    broken = ("test_the_agent_leaves_no_device_out", "test_the_problem_names_the_bad_device")
 
     class driver_class(sound.SoundDriver):
         def device(self, card: str, count: int) -> DeviceReport:
             return dataclasses.replace(super().device(card, count), identity="card")
 
-        def require(self, handle: Handle) -> None:
-            pass
+        def require(self, device: str) -> None:
+            if device != "card":
+                raise DeviceAway(f"{device} is gone")
 
 
 class TestWritesDownWhatItFinds(Asked):
@@ -184,7 +189,6 @@ class TestCountsItsScans(Asked):
         "test_a_bad_device_does_not_hide_the_good",
         "test_check_changes_nothing",
         "test_handles_in_use_stay_in_the_report",
-        "test_the_agent_leaves_no_device_out",
         "test_the_same_hardware_gives_the_same_report",
     )
 
@@ -201,19 +205,33 @@ class TestNamesNoHost(Asked):
 
     class driver_class(sound.SoundDriver):
         def part(self, card: str, count: int) -> DeployableReport:
-            return dataclasses.replace(super().part(card, count), name=card)
+            # Whatever it holds is noted under its other name.
+            return dataclasses.replace(super().part(card, count), name=card, is_empty=False)
 
 
 class TestReportsAHandleOfTwoDevices(Asked):
-    broken = ("test_handles_are_unique_on_the_host",)
+    broken = ("test_handles_are_unique_on_the_host", "test_the_agent_leaves_no_device_out")
 
     class driver_class(sound.SoundDriver):
         def address(self, card: str, function: int) -> dict[str, str]:
             return super().address("card-1", function)
 
 
+class TestSpellsAFunctionInTwoWays(Asked):
+    broken = ("test_handles_are_unique_on_the_host", "test_the_agent_leaves_no_device_out")
+
+    class driver_class(sound.SoundDriver):
+        def address(self, card: str, function: int) -> dict[str, str]:
+            bus = card[-1:].zfill(function)
+            return {**super().address(card, min(function, 1)), "bus": bus}
+
+
 class TestReportsTooFewHandles(Asked):
-    broken = ("test_as_many_handles_as_accelerators",)
+    broken = (
+        "test_as_many_handles_as_accelerators",
+        "test_handles_say_what_nova_reads",
+        "test_the_agent_leaves_no_device_out",
+    )
 
     class driver_class(sound.SoundDriver):
         def part(self, card: str, count: int) -> DeployableReport:
@@ -221,7 +239,7 @@ class TestReportsTooFewHandles(Asked):
 
 
 class TestReportsNoFunction(Asked):
-    broken = ("test_handles_say_what_nova_reads",)
+    broken = ("test_handles_say_what_nova_reads", "test_the_agent_leaves_no_device_out")
 
     class driver_class(sound.SoundDriver):
         def address(self, card: str, function: int) -> dict[str, str]:
@@ -229,7 +247,7 @@ class TestReportsNoFunction(Asked):
 
 
 class TestReportsAddressesIn0x(Asked):
-    broken = ("test_handles_say_what_nova_reads",)
+    broken = ("test_handles_say_what_nova_reads", "test_the_agent_leaves_no_device_out")
 
     class driver_class(sound.SoundDriver):
         def address(self, card: str, function: int) -> dict[str, str]:
@@ -237,7 +255,7 @@ class TestReportsAddressesIn0x(Asked):
 
 
 class TestReportsAnEmptyAddress(Asked):
-    broken = ("test_handles_say_what_nova_reads",)
+    broken = ("test_handles_say_what_nova_reads", "test_the_agent_leaves_no_device_out")
 
     class driver_class(sound.SoundDriver):
         def address(self, card: str, function: int) -> dict[str, str]:
@@ -245,13 +263,68 @@ class TestReportsAnEmptyAddress(Asked):
 
 
 class TestReportsAMediatedDeviceWithoutItsType(Asked):
-    broken = ("test_handles_say_what_nova_reads",)
+    broken = ("test_handles_say_what_nova_reads", "test_the_agent_leaves_no_device_out")
 
     class driver_class(sound.SoundDriver):
         def part(self, card: str, count: int) -> DeployableReport:
             part = super().part(card, count)
             handles = tuple(HandleReport("MDEV", handle.info) for handle in part.handles)
             return dataclasses.replace(part, handles=handles)
+
+
+class TestTakesMoreThanThereIs(Asked):
+    broken = (
+        "test_handles_say_what_nova_reads",
+        "test_the_agent_leaves_no_device_out",
+        "test_shares_are_of_what_there_is",
+    )
+
+    class driver_class(sound.SoundDriver):
+        def handle(self, card: str, function: int) -> HandleReport:
+            shares = (Share(f"{card}/memory", 5, 4),)
+            return dataclasses.replace(super().handle(card, function), shares=shares)
+
+
+class TestTakesOneCounterTwice(Asked):
+    broken = (
+        "test_handles_say_what_nova_reads",
+        "test_the_agent_leaves_no_device_out",
+        "test_shares_are_of_what_there_is",
+    )
+
+    class driver_class(sound.SoundDriver):
+        def handle(self, card: str, function: int) -> HandleReport:
+            handle = super().handle(card, function)
+            return dataclasses.replace(handle, shares=handle.shares * 2)
+
+
+class TestGivesATemperatureAsItsReason(Asked):
+    broken = (
+        "test_a_bad_device_does_not_hide_the_good",
+        "test_check_changes_nothing",
+        "test_conditions_and_their_reasons_stay",
+        "test_handles_in_use_stay_in_the_report",
+        "test_the_same_hardware_gives_the_same_report",
+    )
+
+    class driver_class(sound.SoundDriver):
+        degrees = itertools.count(80)
+
+        def device(self, card: str, count: int) -> DeviceReport:
+            reason = f"it has {next(self.degrees)} degrees"
+            return dataclasses.replace(super().device(card, count), condition_reason=reason)
+
+
+class TestFailsWithoutAReason(Asked):
+    broken = ("test_conditions_and_their_reasons_stay",)
+
+    class driver_class(sound.SoundDriver):
+        def device(self, card: str, count: int) -> DeviceReport:
+            return dataclasses.replace(
+                super().device(card, count),
+                condition=DeviceCondition.FAILED,
+                condition_reason=None,
+            )
 
 
 class TestPreparesAndDoesNotRelease(Asked):
@@ -333,21 +406,65 @@ class TestUsesAHandleUp(Asked):
             super().release(handle)
 
 
-class TestReleasesOnlyWhatIsThere(Asked):
+class TestTakesWhatIsGoneForClean(Asked):
     broken = ("test_release_of_what_is_gone",)
 
     class driver_class(sound.SoundDriver):
         def release(self, handle: Handle) -> None:
-            self.require(handle)
-            super().release(handle)
+            if handle.device in self.cards:
+                super().release(handle)
 
 
-class TestStumblesOverWhatIsGone(Asked):
+class TestTakesWhatIsGoneForAFailure(Asked):
+    broken = ("test_release_of_what_is_gone",)
+
+    class driver_class(sound.SoundDriver):
+        def require(self, device: str) -> None:
+            if device not in self.cards:
+                raise DriverError(f"{device} is gone")
+
+
+class TestSaysThatItIsGoneInTwoLines(Asked):
+    broken = (
+        "test_prepare_of_what_is_gone",
+        "test_program_of_what_is_gone",
+        "test_release_of_what_is_gone",
+    )
+
+    class driver_class(sound.SoundDriver):
+        def require(self, device: str) -> None:
+            if device not in self.cards:
+                raise DeviceAway(f"Traceback:\n{device} is gone")
+
+
+class TestPreparesWhatIsGone(Asked):
     broken = ("test_prepare_of_what_is_gone",)
 
     class driver_class(sound.SoundDriver):
-        def require(self, handle: Handle) -> None:
-            assert self.cards[handle.device]
+        def prepare(self, handle: Handle, group: Mapping[str, str]) -> None:
+            if handle.device in self.cards:
+                super().prepare(handle, group)
+
+
+class TestProgramsWhatIsGone(Asked):
+    broken = ("test_program_of_what_is_gone",)
+
+    class driver_class(sound.SoundDriver):
+        def program(self, region: Region, bitstream: Bitstream) -> None:
+            self.check(region, bitstream)
+            self.hold(region.deployable, bitstream.image_uuid)
+
+
+class TestStumblesOverWhatIsGone(Asked):
+    broken = (
+        "test_prepare_of_what_is_gone",
+        "test_program_of_what_is_gone",
+        "test_release_of_what_is_gone",
+    )
+
+    class driver_class(sound.SoundDriver):
+        def require(self, device: str) -> None:
+            assert self.cards[device]
 
 
 class TestWorksOnOneDeviceAtATime(Asked):
@@ -411,6 +528,14 @@ class TestReportsAnotherImage(Asked):
             super().program(region, dataclasses.replace(bitstream, image_uuid=other))
 
 
+class TestIsEmptyWhateverItHolds(Asked):
+    broken = ("test_what_holds_an_image_is_not_empty",)
+
+    class driver_class(sound.SoundDriver):
+        def part(self, card: str, count: int) -> DeployableReport:
+            return dataclasses.replace(super().part(card, count), is_empty=True)
+
+
 class TestReadsNoBitstream(Asked):
     broken = ("test_a_bitstream_that_cannot_be_read_is_refused",)
 
@@ -428,7 +553,10 @@ class TestStumblesOverABitstream(Asked):
 
 
 class TestHidesTheGoodDevices(Asked):
-    broken = ("test_a_bad_device_does_not_hide_the_good",)
+    broken = (
+        "test_a_bad_device_does_not_hide_the_good",
+        "test_the_problem_names_the_bad_device",
+    )
 
     class driver_class(sound.SoundDriver):
         def discover(self) -> Discovery:
@@ -438,8 +566,27 @@ class TestHidesTheGoodDevices(Asked):
             return found
 
 
+class TestDoesNotSayWhichDeviceIsBad(Asked):
+    broken = ("test_the_problem_names_the_bad_device",)
+
+    class driver_class(sound.SoundDriver):
+        def problem(self, card: str) -> Problem:
+            return Problem(card, "it has no number")
+
+
+class TestNamesAnotherDeviceAsBad(Asked):
+    broken = ("test_the_problem_names_the_bad_device",)
+
+    class driver_class(sound.SoundDriver):
+        def problem(self, card: str) -> Problem:
+            return Problem(card, "it has no number", device=f"{card}-unreadable")
+
+
 class TestDoesNotMentionTheBadDevice(Asked):
-    broken = ("test_a_bad_device_does_not_hide_the_good",)
+    broken = (
+        "test_a_bad_device_does_not_hide_the_good",
+        "test_the_problem_names_the_bad_device",
+    )
 
     class driver_class(sound.SoundDriver):
         def discover(self) -> Discovery:

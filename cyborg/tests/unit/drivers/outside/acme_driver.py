@@ -9,6 +9,7 @@ from oslo_config import cfg
 
 from cyborg.drivers.contract import (
     DeployableReport,
+    DeviceCondition,
     DeviceReport,
     Discovery,
     Driver,
@@ -47,7 +48,8 @@ class AcmeDriver(Driver):
             resource_class="CUSTOM_ABACUS",
             num_accelerators=1,
             driver_name="acme",
-            handles=(HandleReport("BEADS", {"shelf": str(number)}),),
+            # The type is nobody else's, so it says itself which hardware this is.
+            handles=(HandleReport("BEADS", {"shelf": str(number)}, key=f"shelf/{number}"),),
         )
         return DeviceReport(
             driver=self.name,
@@ -56,4 +58,5 @@ class AcmeDriver(Driver):
             vendor="acme",
             model="Abacus",
             deployables=(part,),
+            condition=DeviceCondition.HEALTHY,
         )
