@@ -13,20 +13,13 @@ from dataclasses import dataclass
 
 from oslo_log import log
 
-from cyborg.agent.job_reports import JobReports
+from cyborg.agent.job_reports import Ended, JobReports
 from cyborg.agent.journal import Journal, JournalError
 from cyborg.agent.task import Task
 from cyborg.domain.errors import RemoteError, ServiceUnavailable
 from cyborg.domain.work import Work
 
 LOG = log.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How an attempt ended: None, or why it failed."""
-
-    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +48,30 @@ class Attempts:
     def make(self, task: Task) -> Ended | NotAllowed:
         """Do the steps in their order, up to the first that fails or may not be done."""
         for number, performer in enumerate(task.performers):
-            error = task.check(number)
-            if error is None and number == 0:
-                error = self._record_start(task)
-            if error is not None:
-                return self._ended(task, error) if number else Ended(error)
+            failure = task.check(number)
+            if failure is None and number == 0:
+                failure = self._record_start(task)
+            if failure is not None:
+                return self._ended(task, failure) if number else failure
             newest = task.work
             if not self._may_act(task, newest, number):
                 if number == 0:
                     self._journal.forget(newest.job_uuid)
                 return NotAllowed(newest.generation)
             LOG.info("work started %s step=%d", task.log_fields(), number)
-            error = task.act(number)
-            if error is not None:
-                return self._ended(task, error)
+            failure = task.act(number)
+            if failure is not None:
+                return self._ended(task, failure)
             if performer.changes_report:
                 self._report_changed()
-        return self._ended(task, None)
+        return self._ended(task, Ended(None))
 
     def _may_act(self, task: Task, work: Work, number: int) -> bool:
+        agent = {"boot_id": self._journal.boot_id}
         try:
-            if self._conductor.begin_work(self._host, work.job_uuid, work.generation, number):
+            if self._conductor.begin_work(
+                self._host, work.job_uuid, work.generation, number, agent=agent
+            ):
                 return True
         except (ServiceUnavailable, RemoteError) as failure:
             LOG.warning(
@@ -85,22 +81,22 @@ class Attempts:
                 failure,
             )
         else:
-            LOG.info("work not begun, it is too late %s step=%d", task.log_fields(), number)
+            LOG.info("work not begun, the conductor says no %s step=%d", task.log_fields(), number)
         return False
 
-    def _record_start(self, task: Task) -> str | None:
+    def _record_start(self, task: Task) -> Ended | None:
         try:
             self._journal.start(task.work)
         except JournalError as failure:
             LOG.error("work refused %s reason=%s", task.log_fields(), failure)
-            return str(failure)
+            return Ended(str(failure))
         return None
 
-    def _ended(self, task: Task, error: str | None) -> Ended:
-        if error is None:
+    def _ended(self, task: Task, ended: Ended) -> Ended:
+        if ended.error is None:
             LOG.info("work finished %s", task.log_fields())
         try:
-            self._journal.finish(task.work, error)
+            self._journal.finish(task.work, ended.error, ended.away)
         except JournalError as failure:
             LOG.error("end of work not recorded %s reason=%s", task.log_fields(), failure)
-        return Ended(error)
+        return ended

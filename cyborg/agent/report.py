@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from oslo_log import log
 
 from cyborg.domain.backoff import backoff
-from cyborg.domain.errors import RemoteError, ServiceUnavailable
+from cyborg.domain.errors import CyborgError, HostTaken, RemoteError, ServiceUnavailable
 from cyborg.domain.inventory import Snapshot
 
 LOG = log.getLogger(__name__)
@@ -22,10 +22,12 @@ FIRST_DELAY = 1.0
 class InventoryReports(Protocol):
     """The part of :class:`cyborg.rpc.agents_door.AgentsDoorClient` that reports need."""
 
-    def heartbeat(self, host: str, digest: str) -> bool:
+    def heartbeat(self, host: str, digest: str, *, agent: Mapping[str, Any] | None = None) -> bool:
         """Say that the host lives; return False when its whole report is wanted."""
 
-    def report(self, host: str, snapshot: Snapshot) -> None:
+    def report(
+        self, host: str, snapshot: Snapshot, *, agent: Mapping[str, Any] | None = None
+    ) -> None:
         """Apply what the host found."""
 
 
@@ -41,11 +43,18 @@ class Reporter:
         scan: Callable[[], Snapshot],
         conductor: InventoryReports,
         interval: Callable[[], float],
+        *,
+        introduce: Callable[[], Mapping[str, Any] | None],
     ) -> None:
+        """Make a reporter that has reported nothing.
+
+        :param introduce: says who the agent is, see :func:`cyborg.agent.identity.introduction`.
+        """
         self._host = host
         self._scan = scan
         self._conductor = conductor
         self._interval = interval
+        self._introduce = introduce
         self._wake = threading.Event()
         self._stopping = False
         self._failures = 0
@@ -76,18 +85,20 @@ class Reporter:
         snapshot = self._scan()
         digest = snapshot.digest()
         try:
-            if not self._conductor.heartbeat(self._host, digest):
-                self._conductor.report(self._host, snapshot)
+            agent = self._introduce()
+            if not self._conductor.heartbeat(self._host, digest, agent=agent):
+                self._conductor.report(self._host, snapshot, agent=agent)
         except (ServiceUnavailable, RemoteError) as error:
-            LOG.warning("report not taken host=%s reason=%s", self._host, error)
+            self._log_refusal(error)
             return False
         if digest != self._reported:
             self._reported = digest
             LOG.info(
-                "inventory reported host=%s devices=%d failed_drivers=%s",
+                "inventory reported host=%s devices=%d failed_drivers=%s unseen=%d",
                 self._host,
                 len(snapshot.devices),
                 ",".join(snapshot.failed_drivers) or "none",
+                len(snapshot.unseen),
             )
         return True
 
@@ -99,3 +110,15 @@ class Reporter:
             return interval
         self._failures += 1
         return backoff(self._failures, interval, FIRST_DELAY)
+
+    def _log_refusal(self, error: CyborgError) -> None:
+        if error.code == HostTaken.code:
+            LOG.error(
+                "report refused, and no work is begun here: host=%s reason=%s Two machines must "
+                "not have one [agent] resource_provider_name; if the other one is gone, this one "
+                "is taken soon",
+                self._host,
+                error,
+            )
+        else:
+            LOG.warning("report not taken host=%s reason=%s", self._host, error)

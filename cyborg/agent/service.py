@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from cyborg.agent.bitstream_cache import BitstreamCache
 from cyborg.agent.bitstreams import Bitstreams
 from cyborg.agent.endpoint import WORK_USE_CASES
 from cyborg.agent.executor import Executor
-from cyborg.agent.identity import provider_name
+from cyborg.agent.identity import introduction, provider_name
 from cyborg.agent.journal import Journal, read_boot_id
 from cyborg.agent.report import Reporter
 from cyborg.agent.scan import Scanner
@@ -135,7 +135,13 @@ class AgentService:
             bitstreams.purge()
             return scanner.scan(self._conf.agent.discovery_timeout)
 
-        return Reporter(host, scan, conductor, lambda: float(self._conf.periodic_interval))
+        def interval() -> float:
+            return float(self._conf.periodic_interval)
+
+        def introduce() -> Mapping[str, Any] | None:
+            return introduction(journal.boot_id, interval())
+
+        return Reporter(host, scan, conductor, interval, introduce=introduce)
 
     def _warn_of(self, drivers: Sequence[Driver]) -> None:
         for driver in drivers:

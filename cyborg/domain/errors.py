@@ -163,6 +163,12 @@ class ReportRefused(InvalidInput):
     code = "cyborg.inventory.report_refused"
 
 
+class HostTaken(Conflict):
+    """An agent reports for a host of which another machine's agent was heard a moment ago."""
+
+    code = "cyborg.inventory.host_taken"
+
+
 class ServiceUnavailable(CyborgError):
     """The database or the message queue is not there now. Worth trying again."""
 

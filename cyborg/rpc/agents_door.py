@@ -7,6 +7,9 @@ A method has the signature of its use case: see ``cyborg.conductor.endpoint``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from cyborg.domain.inventory import Snapshot
 from cyborg.rpc.caller import Client
 from cyborg.rpc.transport import AGENTS_DOOR
@@ -17,26 +20,58 @@ class AgentsDoorClient(Client):
 
     door = AGENTS_DOOR
 
-    def heartbeat(self, host: str, digest: str) -> bool:
-        """Say that a host lives; return False when its whole report is wanted."""
-        return bool(self._call("heartbeat", host=host, digest=digest))
+    def heartbeat(self, host: str, digest: str, *, agent: Mapping[str, Any] | None = None) -> bool:
+        """Say that a host lives; return False when its whole report is wanted.
 
-    def report(self, host: str, snapshot: Snapshot) -> None:
-        """Apply what a host found. What breaks the schema is refused and changes nothing."""
-        self._call("report", host=host, snapshot=snapshot.to_wire())
+        :param agent: who says so, as plain data; see
+            :class:`cyborg.domain.agents.AgentIdentity`.
+        """
+        return bool(self._call("heartbeat", host=host, digest=digest, agent=agent))
 
-    def begin_work(self, host: str, uuid: str, generation: int, step: int) -> bool:
+    def report(
+        self, host: str, snapshot: Snapshot, *, agent: Mapping[str, Any] | None = None
+    ) -> None:
+        """Apply what a host found. What breaks the schema is refused and changes nothing.
+
+        :param agent: who says so.
+        """
+        self._call("report", host=host, snapshot=snapshot.to_wire(), agent=agent)
+
+    def begin_work(
+        self,
+        host: str,
+        uuid: str,
+        generation: int,
+        step: int,
+        *,
+        agent: Mapping[str, Any] | None = None,
+    ) -> bool:
         """Say that a job is about to touch its hardware; return whether it still may.
 
         :param step: the number of the job's step that begins.
+        :param agent: who is about to; of it only the boot counts.
         """
         return bool(
-            self._call("begin_work", host=host, uuid=uuid, generation=generation, step=step)
+            self._call(
+                "begin_work",
+                host=host,
+                uuid=uuid,
+                generation=generation,
+                step=step,
+                agent=agent,
+            )
         )
 
-    def finish_job(self, host: str, uuid: str, generation: int, error: str | None) -> None:
+    def finish_job(
+        self, host: str, uuid: str, generation: int, error: str | None, *, away: bool = False
+    ) -> None:
         """Report how a job ended: ``error`` is None, or says why it failed.
 
         What is not about the newest attempt, or is another host's, has no effect.
+
+        :param away: it failed because the device is not there. A conductor of the release
+            before does not know that and refuses the answer, as it refuses none without: the
+            job goes on, and is answered when there is one that does.
         """
-        self._call("finish_job", host=host, uuid=uuid, generation=generation, error=error)
+        said = {"away": True} if away else {}
+        self._call("finish_job", host=host, uuid=uuid, generation=generation, error=error, **said)

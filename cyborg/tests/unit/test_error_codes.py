@@ -44,6 +44,7 @@ CODES = {
     "cyborg.deployable.not_programmed": 409,
     "cyborg.device_profile.exists": 409,
     "cyborg.device_profile.in_use": 409,
+    "cyborg.inventory.host_taken": 409,
     "cyborg.request_too_large": 413,
     "cyborg.unsupported_media_type": 415,
     "cyborg.arq.not_resolved": 423,

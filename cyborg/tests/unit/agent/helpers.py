@@ -5,12 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 import uuid
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport, Snapshot
 from cyborg.domain.model import JobKind
+from cyborg.domain.report_check import sound_device
 from cyborg.domain.work import Prepare, Program, Release, Step, Work
 from cyborg.drivers.contract import Bitstream, Discovery, Driver, DriverError, Handle, Region
 from cyborg.tests.unit.drivers.helpers import make_conf, make_environment
@@ -75,9 +77,15 @@ def make_device(
     driver: str = "test_driver",
     name: str = "",
     handles: tuple[str, ...] = ("PCI",),
+    at: str = "",
 ) -> DeviceReport:
-    """Return a device of one deployable, with a handle of each of these types."""
-    return DeviceReport(
+    """Return a device of one deployable, as the agent reports it.
+
+    :param handles: types; each handle is at a function of its own.
+    :param at: what all that is at the same functions has in common.
+    """
+    name = name or f"host_{identity}"
+    device = DeviceReport(
         driver=driver,
         identity=identity,
         type="FPGA",
@@ -85,14 +93,30 @@ def make_device(
         model="Test",
         deployables=(
             DeployableReport(
-                name=name or f"host_{identity}",
+                name=name,
                 resource_class="FPGA",
                 num_accelerators=len(handles),
                 driver_name="test",
-                handles=tuple(HandleReport(kind, {"bus": "0c"}) for kind in handles),
+                handles=tuple(
+                    HandleReport(kind, make_info(at or identity, number, kind))
+                    for number, kind in enumerate(handles)
+                ),
             ),
         ),
     )
+    return sound_device(Snapshot((device,)).to_wire()["devices"][0])
+
+
+def make_info(at: str, number: int = 0, kind: str = "PCI") -> dict[str, str]:
+    """Return where a handle is: at a function of a card that no other name has."""
+    place = zlib.crc32(at.encode())
+    info = {
+        "domain": f"{place & 0xFFFF:04x}",
+        "bus": f"{place >> 16 & 0xFF:02x}",
+        "device": f"{place >> 24 & 0x1F:02x}",
+        "function": f"{number:x}",
+    }
+    return {**info, "asked_type": "test-1"} if kind == "MDEV" else info
 
 
 class ScriptedDriver(Driver):
@@ -195,29 +219,50 @@ class Conductor:
         self.digests: list[str] = []
         self.reports: list[Snapshot] = []
         self.finished: queue.Queue[tuple[str, int, str | None]] = queue.Queue()
+        #: Jobs whose device was said to be away.
+        self.away: list[str] = []
         #: Called with each question; what it returns is the answer.
         self.answer: Callable[[str, int, int], bool] = lambda *_question: True
         #: Job, generation and step of each question.
         self.asked: list[tuple[str, int, int]] = []
+        #: Who said to be calling, call by call.
+        self.agents: list[Mapping[str, Any] | None] = []
 
-    def begin_work(self, host: str, uuid: str, generation: int, step: int) -> bool:
+    def begin_work(
+        self,
+        host: str,
+        uuid: str,
+        generation: int,
+        step: int,
+        *,
+        agent: Mapping[str, Any] | None = None,
+    ) -> bool:
         assert host == HOST
+        self.agents.append(agent)
         self._fail(self.begin_errors)
         self.asked.append((uuid, generation, step))
         return self.answer(uuid, generation, step)
 
-    def heartbeat(self, host: str, digest: str) -> bool:
+    def heartbeat(self, host: str, digest: str, *, agent: Mapping[str, Any] | None = None) -> bool:
+        self.agents.append(agent)
         self._fail(self.errors)
         self.digests.append(digest)
         return not self.wants_report
 
-    def report(self, host: str, snapshot: Snapshot) -> None:
+    def report(
+        self, host: str, snapshot: Snapshot, *, agent: Mapping[str, Any] | None = None
+    ) -> None:
+        self.agents.append(agent)
         self._fail(self.errors)
         self.reports.append(snapshot)
 
-    def finish_job(self, host: str, uuid: str, generation: int, error: str | None) -> None:
+    def finish_job(
+        self, host: str, uuid: str, generation: int, error: str | None, *, away: bool = False
+    ) -> None:
         assert host == HOST
         self._fail(self.errors)
+        if away:
+            self.away.append(uuid)
         self.finished.put((uuid, generation, error))
 
     def next_finished(self) -> tuple[str, int, str | None]:

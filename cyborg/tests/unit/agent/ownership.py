@@ -7,8 +7,10 @@ so that the driver can compare who asks with who owns.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cyborg.agent.executor import Executor
 from cyborg.agent.journal import Journal
@@ -74,7 +76,15 @@ class Owners:
 
     # What agents call
 
-    def begin_work(self, host: str, uuid: str, generation: int, step: int) -> bool:
+    def begin_work(
+        self,
+        host: str,
+        uuid: str,
+        generation: int,
+        step: int,
+        *,
+        agent: Mapping[str, Any] | None = None,
+    ) -> bool:
         assert host == HOST
         with self.lock:
             if self.away:
@@ -85,7 +95,9 @@ class Owners:
             job.touched = True
             return True
 
-    def finish_job(self, host: str, uuid: str, generation: int, error: str | None) -> None:
+    def finish_job(
+        self, host: str, uuid: str, generation: int, error: str | None, *, away: bool = False
+    ) -> None:
         assert host == HOST
         with self.lock:
             if self.deaf:

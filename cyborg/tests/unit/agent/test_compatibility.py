@@ -1,10 +1,11 @@
 """What agents and conductors of this release have written stays readable: ``data`` is frozen.
 
-``journal-2.json`` is a file of the journal, ``start-STEP.json`` the message with work of one
-step. A release that reads them no longer would forget what an agent has done, or drop what a
-conductor of the release before sends. To change a format, add a field with a default; a step
-that has a new meaning needs a new name, and a journal that has one a new version. New samples
-are added, and those that are there stay as they are.
+``journal-2.json`` is a file of the journal, ``journal-2-away.json`` one of work that found its
+device away; ``start-STEP.json`` is the message with work of one step. A release that reads them
+no longer would forget what an agent has done, or drop what a conductor of the release before
+sends. To change a format, add a field with a default; a step that has a new meaning needs a new
+name, and a journal that has one a new version. New samples are added, and those that are there
+stay as they are.
 """
 
 from __future__ import annotations
@@ -62,6 +63,16 @@ ENTRY = Entry(
     work(*(SAMPLES[name] for name in ("prepare", "release", "program")), kind="several"),
     "Step 3 of 3, program: the card is hot",
 )
+#: What ``journal-2-away.json`` stands for.
+AWAY = Entry(
+    2,
+    "3f0c7e0e-6a0b-4b62-9c55-2a4f5f0f9a11",
+    Phase.FINISHED,
+    work(SAMPLES["release"], kind="release"),
+    "fake-0000:0c:00.0 is not there",
+    away=True,
+)
+JOURNALED = {"journal-2": ENTRY, "journal-2-away": AWAY}
 
 
 def sample(name: str) -> Any:
@@ -100,16 +111,19 @@ def test_there_is_a_sample_of_each_step_and_of_the_journal() -> None:
     assert names >= {f"journal-{VERSION}"} | {f"start-{name}" for name in SAMPLES}
 
 
-def test_a_journal_of_this_version_is_read(tmp_path: Path) -> None:
-    assert read_as_journal(tmp_path, sample("journal-2")) == ENTRY
+@pytest.mark.parametrize("name", JOURNALED)
+def test_a_journal_of_this_version_is_read(tmp_path: Path, name: str) -> None:
+    assert read_as_journal(tmp_path, sample(name)) == JOURNALED[name]
 
 
-def test_a_journal_with_fields_added_is_read(tmp_path: Path) -> None:
-    assert read_as_journal(tmp_path, with_fields_added(sample("journal-2"))) == ENTRY
+@pytest.mark.parametrize("name", JOURNALED)
+def test_a_journal_with_fields_added_is_read(tmp_path: Path, name: str) -> None:
+    assert read_as_journal(tmp_path, with_fields_added(sample(name))) == JOURNALED[name]
 
 
-def test_what_we_journal_is_read_by_whoever_reads_the_sample() -> None:
-    assert not lacks(to_plain(ENTRY), sample("journal-2"))
+@pytest.mark.parametrize("name", JOURNALED)
+def test_what_we_journal_is_read_by_whoever_reads_the_sample(name: str) -> None:
+    assert not lacks(to_plain(JOURNALED[name]), sample(name))
 
 
 @pytest.mark.parametrize("name", SAMPLES)

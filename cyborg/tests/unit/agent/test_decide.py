@@ -21,10 +21,12 @@ BOOT = "boot-1"
 
 STEPS = {"same": SAME, "other": OTHER}
 GENERATIONS = {"older": 4, "equal": 5, "newer": 6}
-PHASES: dict[str, tuple[Phase, str | None]] = {
-    "started": (Phase.STARTED, None),
-    "done": (Phase.FINISHED, None),
-    "failed": (Phase.FINISHED, "broken"),
+#: Phase, reason, and whether the device was away.
+PHASES: dict[str, tuple[Phase, str | None, bool]] = {
+    "started": (Phase.STARTED, None, False),
+    "done": (Phase.FINISHED, None, False),
+    "failed": (Phase.FINISHED, "broken", False),
+    "away": (Phase.FINISHED, "gone", True),
 }
 
 #: Steps and generation of what waits or runs, beside nothing in the journal.
@@ -75,6 +77,18 @@ JOURNALED = {
     "failed other equal other boot": "drop",
     "failed other newer this boot": "drop",
     "failed other newer other boot": "drop",
+    "away same older this boot": "begin",
+    "away same older other boot": "begin",
+    "away same equal this boot": "answer",
+    "away same equal other boot": "begin",
+    "away same newer this boot": "drop",
+    "away same newer other boot": "drop",
+    "away other older this boot": "begin",
+    "away other older other boot": "begin",
+    "away other equal this boot": "drop",
+    "away other equal other boot": "drop",
+    "away other newer this boot": "drop",
+    "away other newer other boot": "drop",
 }
 
 
@@ -86,9 +100,8 @@ def known_of(name: str) -> Work:
 def entry_of(name: str) -> Entry:
     phase, steps, generation, boot, _ = name.split()
     work = replace(WORK, steps=STEPS[steps], generation=GENERATIONS[generation])
-    return Entry(
-        VERSION, BOOT if boot == "this" else "boot-0", PHASES[phase][0], work, PHASES[phase][1]
-    )
+    how, error, away = PHASES[phase]
+    return Entry(VERSION, BOOT if boot == "this" else "boot-0", how, work, error, away)
 
 
 def expected(name: str, known: Sequence[Work] = (), entry: Entry | None = None) -> Decision:
@@ -96,7 +109,7 @@ def expected(name: str, known: Sequence[Work] = (), entry: Entry | None = None) 
         return Join(known[0])
     if name == "answer":
         assert entry is not None
-        return Answer(entry.error)
+        return Answer(entry.error, entry.away)
     return Begin(tuple(known)) if name == "begin" else Drop()
 
 
@@ -145,7 +158,7 @@ def test_the_kind_is_only_a_name() -> None:
 
 works = st.builds(work_of, st.sampled_from([prepare(), release()]), generation=st.integers(1, 4))
 entries = st.builds(
-    lambda boot, phase, work: Entry(VERSION, boot, phase[0], work, phase[1]),
+    lambda boot, phase, work: Entry(VERSION, boot, phase[0], work, *phase[1:]),
     st.sampled_from([BOOT, "boot-0"]),
     st.sampled_from(list(PHASES.values())),
     works,
@@ -162,10 +175,11 @@ def test_properties(work: Work, known: list[Work], entry: Entry | None) -> None:
         case Join(joined):
             assert joined in known
             assert (joined.steps, joined.job_uuid) == (work.steps, work.job_uuid)
-        case Answer(error):
+        case Answer(error, away):
             assert entry is not None
             assert not known
-            assert (entry.phase, entry.boot_id, entry.error) == (Phase.FINISHED, BOOT, error)
+            assert (entry.phase, entry.boot_id) == (Phase.FINISHED, BOOT)
+            assert (entry.error, entry.away) == (error, away)
             assert entry.work.steps == work.steps
         case Begin(superseding):
             assert list(superseding) == known

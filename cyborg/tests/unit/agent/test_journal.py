@@ -58,6 +58,17 @@ def test_started_then_finished(journal: Journal, directory: Path, clock: Clock) 
     assert [path.name for path in directory.iterdir()] == [f"{WORK.job_uuid}.json"]
 
 
+def test_that_a_device_was_away_is_kept(journal: Journal) -> None:
+    journal.finish(WORK, "gone", away=True)
+    entry = journal.get(WORK.job_uuid)
+    assert entry is not None
+    assert (entry.error, entry.away) == ("gone", True)
+    journal.start(WORK)
+    entry = journal.get(WORK.job_uuid)
+    assert entry is not None
+    assert not entry.away
+
+
 def test_success_is_no_error(journal: Journal) -> None:
     journal.finish(WORK, None)
     entry = journal.get(WORK.job_uuid)

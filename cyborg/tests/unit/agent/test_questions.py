@@ -73,6 +73,12 @@ def test_each_step_is_asked_for_when_it_is_recorded_and_not_yet_done(
     assert len(acts(bench)) == len(work.steps)
 
 
+def test_it_says_which_boot_asks(bench: Bench) -> None:
+    bench.submit(make_work())
+    bench.conductor.next_finished()
+    assert bench.conductor.agents == [{"boot_id": bench.journal.boot_id}]
+
+
 @pytest.mark.parametrize("work", EVERY)
 def test_after_a_no_nothing_is_touched_told_or_kept(
     bench: Bench, caplog: pytest.LogCaptureFixture, work: Work
@@ -83,7 +89,7 @@ def test_after_a_no_nothing_is_touched_told_or_kept(
     assert bench.everything_told() == []
     assert acts(bench) == []
     assert phase(bench) is None
-    (line,) = [each for each in caplog.records if "too late" in each.message]
+    (line,) = [each for each in caplog.records if "the conductor says no" in each.message]
     assert line.levelno == logging.INFO
 
 

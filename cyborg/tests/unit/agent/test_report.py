@@ -1,12 +1,13 @@
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
 from cyborg.agent.report import Reporter
-from cyborg.domain.errors import RemoteError, ServiceUnavailable
-from cyborg.domain.inventory import Snapshot
+from cyborg.domain.errors import HostTaken, RemoteError, ServiceUnavailable
+from cyborg.domain.inventory import Snapshot, UnseenDevice
 from cyborg.tests.unit.agent.helpers import PATIENCE, Conductor, make_device
 
 FULL = Snapshot((make_device(),))
@@ -18,9 +19,12 @@ def conductor() -> Conductor:
 
 
 def make(
-    conductor: Conductor, scan: Callable[[], Snapshot] = lambda: FULL, interval: float = 60.0
+    conductor: Conductor,
+    scan: Callable[[], Snapshot] = lambda: FULL,
+    interval: float = 60.0,
+    introduce: Callable[[], Mapping[str, Any] | None] = lambda: None,
 ) -> Reporter:
-    return Reporter("host", scan, conductor, lambda: interval)
+    return Reporter("host", scan, conductor, lambda: interval, introduce=introduce)
 
 
 def test_whole_report_only_when_wanted(conductor: Conductor) -> None:
@@ -48,7 +52,7 @@ def test_refusals_are_logged_and_tried_again(
     caplog.set_level(logging.INFO, "cyborg.agent.report")
     reporter = make(conductor)
     if calls_before:
-        conductor.report = lambda host, snapshot: raise_(error)  # type: ignore[method-assign]  # a stand-in
+        conductor.report = lambda host, snapshot, **_who: raise_(error)  # type: ignore[method-assign]  # a stand-in
     else:
         conductor.errors = [error]
     assert not reporter.tick()
@@ -58,6 +62,38 @@ def test_refusals_are_logged_and_tried_again(
         del conductor.report
     assert reporter.tick()
     assert conductor.reports == [FULL]
+
+
+def test_it_says_who_it_is_with_each_report_as_it_is_then(conductor: Conductor) -> None:
+    ages = iter([1.0, 2.0])
+    reporter = make(conductor, introduce=lambda: {"boot_id": "boot-1", "boot_age": next(ages)})
+    reporter.tick()
+    conductor.wants_report = False
+    reporter.tick()
+    assert [who and who["boot_age"] for who in conductor.agents] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("calls_before", [0, 1])
+def test_another_machines_host_is_an_error_and_tried_again(
+    conductor: Conductor, caplog: pytest.LogCaptureFixture, calls_before: int
+) -> None:
+    caplog.set_level(logging.INFO, "cyborg.agent.report")
+    refusal = RemoteError("Another machine's agent reports.", HostTaken.code, 409)
+    reporter = make(conductor)
+    for number in range(2):
+        if calls_before:
+            conductor.report = lambda host, snapshot, **_who: raise_(refusal)  # type: ignore[method-assign]  # a stand-in
+        else:
+            conductor.errors = [refusal]
+        assert not reporter.tick()
+        assert reporter.delay(False) == 2**number
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * 2
+    for record in caplog.records:
+        assert "host=host reason=Another machine's agent reports." in record.getMessage()
+        assert "[agent] resource_provider_name" in record.getMessage()
+    if calls_before:
+        del conductor.report
+    assert reporter.tick()
 
 
 def raise_(error: Exception) -> None:
@@ -71,11 +107,11 @@ def test_info_only_on_changes(conductor: Conductor, caplog: pytest.LogCaptureFix
     for _ in range(3):
         reporter.tick()
     assert len(caplog.records) == 1
-    found.append(Snapshot((), ("test_driver",)))
+    found.append(Snapshot((), ("test_driver",), (UnseenDevice("test_driver", "lost"),)))
     for _ in range(3):
         reporter.tick()
     assert len(caplog.records) == 2
-    assert "host=host devices=0 failed_drivers=test_driver" in caplog.text
+    assert "host=host devices=0 failed_drivers=test_driver unseen=1" in caplog.text
 
 
 def test_back_off(conductor: Conductor) -> None:

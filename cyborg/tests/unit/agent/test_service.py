@@ -5,7 +5,7 @@ import os
 import queue
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,14 @@ from oslo_messaging._tracing import client as tracing
 from stevedore.extension import ExtensionManager
 
 from cyborg.agent import report
+from cyborg.agent.identity import boot_age
+from cyborg.agent.journal import read_boot_id
 from cyborg.agent.service import AgentService
 from cyborg.domain.clock import new_uuid
 from cyborg.domain.errors import ConfigurationError
-from cyborg.domain.inventory import Snapshot, snapshot_from_wire
+from cyborg.domain.inventory import Snapshot, digest_of
 from cyborg.domain.model import JobKind
+from cyborg.domain.report_check import check_report
 from cyborg.domain.work import Handle, Prepare, Release, Work
 from cyborg.drivers.loader import NAMESPACE
 from cyborg.rpc.agent import AgentClient
@@ -42,21 +45,29 @@ class Conductor:
         self.reports: queue.Queue[tuple[str, Snapshot]] = queue.Queue()
         self.begun: queue.Queue[tuple[str, str, int, int]] = queue.Queue()
         self.finished: queue.Queue[tuple[str, int, str | None]] = queue.Queue()
+        #: Who said to be calling.
+        self.agents: queue.Queue[Any] = queue.Queue()
 
-    def heartbeat(self, host: str, digest: str) -> bool:
+    def heartbeat(self, host: str, digest: str, *, agent: object = None) -> bool:
+        self.agents.put(agent)
         self.heartbeats.put((host, digest))
         return digest == self.digest
 
-    def report(self, host: str, snapshot: object) -> None:
-        found = snapshot_from_wire(snapshot)
-        self.digest = found.digest()
-        self.reports.put((host, found))
+    def report(self, host: str, snapshot: Mapping[str, Any], *, agent: object = None) -> None:
+        self.agents.put(agent)
+        self.digest = digest_of(snapshot)
+        self.reports.put((host, check_report(snapshot).snapshot))
 
-    def begin_work(self, host: str, uuid: str, generation: int, step: int) -> bool:
+    def begin_work(
+        self, host: str, uuid: str, generation: int, step: int, *, agent: object = None
+    ) -> bool:
+        self.agents.put(agent)
         self.begun.put((host, uuid, generation, step))
         return True
 
-    def finish_job(self, host: str, uuid: str, generation: int, error: str | None) -> None:
+    def finish_job(
+        self, host: str, uuid: str, generation: int, error: str | None, *, away: bool = False
+    ) -> None:
         assert host == HOST
         self.finished.put((uuid, generation, error))
 
@@ -154,6 +165,11 @@ def test_report_work_and_end(
     AgentClient(transport).start(HOST, work)
     assert conductor.finished.get(timeout=PATIENCE) == (work.job_uuid, 7, None)
     assert conductor.begun.get_nowait() == (HOST, work.job_uuid, 7, 0)
+    reporting, again, asking = (conductor.agents.get_nowait() for _ in range(3))
+    assert reporting == again
+    assert (reporting["boot_id"], reporting["interval"]) == (read_boot_id(), 3600)
+    assert 0 < reporting["boot_age"] <= boot_age()
+    assert asking["boot_id"] == read_boot_id()
     assert (Path(conf.state_path) / "agent" / "journal" / f"{work.job_uuid}.json").exists()
 
     conf.set_override("release_failures", -1, "fake_driver")

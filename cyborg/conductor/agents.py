@@ -1,0 +1,54 @@
+"""Which agent is believed for a host: two machines may have been given one name."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from oslo_log import log
+
+from cyborg.conductor.unit import Unit
+from cyborg.db import hosts
+from cyborg.domain.agents import AgentIdentity, may_speak
+from cyborg.domain.errors import HostTaken
+
+LOG = log.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenHost:
+    """A host that is held until the transaction ends."""
+
+    id: int
+    #: The database's present.
+    now: datetime.datetime
+
+
+def take_host(unit: Unit, name: str, agent: AgentIdentity | None) -> TakenHost:
+    """Return a host, made if it is new, and held until the transaction ends.
+
+    One statement, two for a new host. A refusal is logged at each try: an agent that is refused
+    tries again at the pace of its reports, and to say it more seldom, each conductor would have
+    to remember what it has said.
+
+    :raises HostTaken: another machine's agent was heard a moment ago.
+    """
+    found = hosts.lock_host(unit.connection, name)
+    if found is None:
+        # Nothing is recorded of it, so nothing has a time to be compared with.
+        return TakenHost(hosts.insert_host(unit.connection, name, unit.now), unit.now)
+    if may_speak(agent, found.heard, float(unit.env.conf.periodic_interval)):
+        return TakenHost(found.id, found.now)
+    assert agent is not None
+    LOG.error(
+        "host claimed by two machines host=%s boot=%s, refused; heard %.0f s ago boot=%s: "
+        "give each machine a [agent] resource_provider_name of its own and restart its agent",
+        name,
+        agent.boot_id,
+        found.heard.silence,
+        found.heard.boot_id,
+    )
+    raise HostTaken(
+        f"Another machine's agent reports for host {name}, and was heard "
+        f"{found.heard.silence:.0f} seconds ago."
+    )
