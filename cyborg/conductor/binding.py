@@ -20,7 +20,12 @@ from functools import partial
 from oslo_log import log
 
 from cyborg.conductor import events, preparing, providers
-from cyborg.conductor.checks import Generations, require_found, require_unchanged
+from cyborg.conductor.checks import (
+    Generations,
+    require_found,
+    require_traits,
+    require_unchanged,
+)
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import Unit, run
 from cyborg.db import attach_handles
@@ -42,7 +47,13 @@ from cyborg.domain.errors import (
     ProviderNotFound,
     WrongHost,
 )
-from cyborg.domain.model import DeviceStatus, EventStatus, Presence, ProviderJobKind
+from cyborg.domain.model import (
+    DeviceCondition,
+    DeviceStatus,
+    EventStatus,
+    Presence,
+    ProviderJobKind,
+)
 from cyborg.domain.profiles import asks_for, needs_programming
 from cyborg.domain.states import BINDABLE, BOUND_OR_BINDING, ArqState
 
@@ -93,7 +104,8 @@ def bind(
     :raises ProviderNotFound: a provider is no deployable's.
     :raises WrongHost: the deployable is on another host.
     :raises DeviceNotAvailable: the device is disabled or missing, the deployable is being
-        programmed or holds what nobody knows, or the group asks for a programming.
+        programmed or holds what nobody knows, the group asks for a programming, or no service
+        asks and the deployable has not the traits of the group.
     :raises NoFreeHandle: too few handles are free.
     :raises Forbidden: no service asks, and the instance is another project's.
     :raises ServiceUnavailable: Nova must be asked whose the instance is, and cannot be.
@@ -209,7 +221,11 @@ def _targets(
         if target is None:
             raise ProviderNotFound(f"No deployable has the resource provider {wanted[arq.id]}.")
         _check_target(target, request.hostname, arq)
-    return {id_: found[rp_uuid] for id_, rp_uuid in wanted.items()}
+    targets = {id_: found[rp_uuid] for id_, rp_uuid in wanted.items()}
+    if not request.by_service:
+        # Nobody has asked Placement, which else sees to it.
+        require_traits(connection, arqs, targets)
+    return targets
 
 
 def _check_target(target: BindTarget, hostname: str, arq: LockedRequest) -> None:
@@ -226,6 +242,9 @@ def _check_target(target: BindTarget, hostname: str, arq: LockedRequest) -> None
         raise DeviceNotAvailable(f"The device of {target.deployable_name} is disabled.")
     if target.presence is Presence.MISSING:
         raise DeviceNotAvailable(f"The device of {target.deployable_name} is missing.")
+    if target.condition is DeviceCondition.FAILED:
+        reason = f": {target.condition_reason}" if target.condition_reason else "."
+        raise DeviceNotAvailable(f"The device of {target.deployable_name} has failed{reason}")
     if not target.settled:
         raise DeviceNotAvailable(
             f"Deployable {target.deployable_name} is being programmed, or its last programming "
@@ -263,10 +282,13 @@ def _write(
         bind_requests(connection, later, ArqState.BIND_STARTED, to, unit.now)
         by_arq = {handle.accelerator_request_id: handle for handle in taken}
         preparing.write(unit, later, by_arq, rp_uuids)
+    # Placement must hear of other shapes of the same hardware, which nobody else can get now.
+    concerned = {uuid for t in targets.values() if t.sharing for uuid in t.sharing.providers}
     if not request.by_service:
         # Nobody has allocated these in Placement.
-        marked = dict.fromkeys(rp_uuids.values(), request.hostname)
-        providers.mark(unit, marked, ProviderJobKind.INVENTORY, at_once=True)
+        concerned |= set(rp_uuids.values())
+    marked = dict.fromkeys(concerned, request.hostname)
+    providers.mark(unit, marked, ProviderJobKind.INVENTORY, at_once=True)
 
 
 def _log(request: Bind, arqs: Sequence[LockedRequest], targets: Mapping[int, BindTarget]) -> None:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from cyborg.db.attach_handles import BindTarget
+from cyborg.db.attributes import trait_values
+from cyborg.db.database import Connection
 from cyborg.db.request_changes import LockedRequest
-from cyborg.domain.errors import AcceleratorRequestNotFound, AcceleratorRequestStateConflict
+from cyborg.domain.errors import (
+    AcceleratorRequestNotFound,
+    AcceleratorRequestStateConflict,
+    DeviceNotAvailable,
+)
+from cyborg.domain.profiles import objection
+from cyborg.domain.providers import traits_of
 
 #: ARQ uuid to the generation that the decision was made on; None where it does not depend
 #: on how the ARQ is (a service may do everything).
@@ -38,3 +47,21 @@ def require_unchanged(arqs: Iterable[LockedRequest], generations: Generations) -
             raise AcceleratorRequestStateConflict(
                 f"Accelerator request {arq.uuid} has changed meanwhile; try again."
             )
+
+
+def require_traits(
+    connection: Connection, arqs: Iterable[LockedRequest], targets: Mapping[int, BindTarget]
+) -> None:
+    """Refuse if a provider's traits, as Placement has them, are not those of an ARQ's group.
+
+    One statement.
+
+    :param targets: ARQ id to its deployable.
+    :raises DeviceNotAvailable: so it is.
+    """
+    values = trait_values(connection, {target.deployable_id for target in targets.values()})
+    for arq in arqs:
+        target = targets[arq.id]
+        reason = objection(arq.group, traits_of(values[target.deployable_id]))
+        if reason is not None:
+            raise DeviceNotAvailable(f"Deployable {target.deployable_name} {reason}.")

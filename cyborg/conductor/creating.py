@@ -12,7 +12,7 @@ from cyborg.db.device_profiles import Lock, list_profiles
 from cyborg.db.devices import resource_classes
 from cyborg.domain.errors import DeviceProfileNotFound, InvalidInput
 from cyborg.domain.model import AcceleratorRequest, DeviceProfile
-from cyborg.domain.profiles import needs_known_classes, units
+from cyborg.domain.profiles import needs_known_classes, units, without_resources
 from cyborg.domain.states import ArqState
 
 
@@ -26,7 +26,8 @@ def create(
 
     :param by_service: a service asks, not the user.
     :raises DeviceProfileNotFound: there is no such profile.
-    :raises InvalidInput: the profile asks for no accelerator.
+    :raises InvalidInput: the profile asks for no accelerator, or one of its groups, which an
+        earlier release stored, for no resources.
     """
 
     def work(unit: Unit) -> list[AcceleratorRequest]:
@@ -37,6 +38,10 @@ def create(
                 f"Device profile '{device_profile_name}' could not be found."
             )
         profile = found[0]
+        for group_id in without_resources(profile.groups):
+            raise InvalidInput(
+                f"Group {group_id} of device profile '{profile.name}' asks for no resources."
+            )
         classes = resource_classes(connection) if needs_known_classes(profile.groups) else ()
         counts = [units(group, classes) for group in profile.groups]
         made = [

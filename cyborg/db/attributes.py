@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from cyborg.domain.errors import (
 )
 from cyborg.domain.model import Attribute
 from cyborg.domain.paging import EVERYTHING, Page
+from cyborg.domain.providers import TRAIT_KEY
 
 _ATTRIBUTE = sa.select(attributes, deployables.c.uuid.label("deployable_uuid")).join_from(
     attributes, deployables
@@ -55,6 +57,19 @@ def list_attributes(
         filters.append(refers(attributes.c.deployable_id, deployables, uuid=deployable_uuid))
     query = paged(connection, _ATTRIBUTE, filters, page, ATTRIBUTE_SORT)
     return [_attribute(row) for row in connection.execute(query)]
+
+
+def trait_values(
+    connection: sa.Connection, deployable_ids: Collection[int]
+) -> dict[int, frozenset[str]]:
+    """Return the values of all attributes that name a trait, of each of these deployables."""
+    query = sa.select(attributes.c.deployable_id, attributes.c.value).where(
+        attributes.c.deployable_id.in_(deployable_ids), attributes.c.key.startswith(TRAIT_KEY)
+    )
+    found: dict[int, set[str]] = {id_: set() for id_ in deployable_ids}
+    for row in connection.execute(query):
+        found[row.deployable_id].add(row.value)
+    return {id_: frozenset(values) for id_, values in found.items()}
 
 
 def insert_attribute(

@@ -25,6 +25,7 @@ _CUSTOM = re.compile(r"CUSTOM_[A-Z0-9_]{1,248}\Z")
 _AMOUNT = re.compile(r"[0-9]{1,9}\Z")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _RESOURCES, _TRAIT, _ACCEL = "resources:", "trait:", "accel:"
+_REQUIRED, _FORBIDDEN = "required", "forbidden"
 
 
 #: What a group may ask to be loaded before its bind: an image of Glance, or whichever has the
@@ -69,6 +70,8 @@ def parse_groups(groups: object) -> tuple[dict[str, str], ...]:
     if not isinstance(groups, list) or not groups:
         raise InvalidInput("A device profile needs a non-empty list of groups.")
     parsed = tuple(_parse_group(position, group) for position, group in enumerate(groups))
+    for position in without_resources(parsed):
+        raise InvalidInput(f"Group {position} asks for no resources: it needs a 'resources:' key.")
     asked = sum(_amount(value) for group in parsed for _, value in _resources(group))
     if asked > MAX_UNITS:
         raise InvalidInput(f"The profile asks for {asked} accelerators; {MAX_UNITS} is the most.")
@@ -99,9 +102,34 @@ def needs_known_classes(groups: Sequence[Mapping[str, str]]) -> bool:
     )
 
 
+def without_resources(groups: Sequence[Mapping[str, str]]) -> list[int]:
+    """Return the positions of the groups that ask for no amount of any class.
+
+    To Nova such a group is a request like any other, and Placement has nothing to choose for it.
+    """
+    return [
+        position
+        for position, group in enumerate(groups)
+        if not any(_amount(value) for _, value in _resources(group))
+    ]
+
+
 def asks_for(group: Mapping[str, str], resource_class: str) -> bool:
     """Return whether the group asks for some of a resource class."""
     return _RESOURCES + resource_class in group
+
+
+def objection(group: Mapping[str, str], traits: Collection[str]) -> str | None:
+    """Return what of a provider of these traits the group does not take, in words; None: all is
+    well."""
+    for key, value in group.items():
+        name = key.removeprefix(_TRAIT)
+        if not key.startswith(_TRAIT) or (name in traits) is (value == _REQUIRED):
+            continue
+        if value == _REQUIRED:
+            return f"lacks the trait {name}, which the device profile's group requires"
+        return f"has the trait {name}, which the device profile's group forbids"
+    return None
 
 
 def needs_programming(group: Mapping[str, str]) -> bool:
@@ -167,7 +195,7 @@ def _parse_item(position: int, key: str, value: str) -> tuple[str, str]:
             raise InvalidInput(
                 f"Group {position}: trait '{name}' must be CUSTOM_ and capitals, digits, '_'."
             )
-        if value not in ("required", "forbidden"):
+        if value not in (_REQUIRED, _FORBIDDEN):
             raise InvalidInput(
                 f"Group {position}: trait '{name}' must be 'required' or 'forbidden'."
             )

@@ -11,7 +11,7 @@ from cyborg.conductor import catalogue, creating, releasing
 from cyborg.conductor.environment import Environment
 from cyborg.db.accelerator_requests import list_requests
 from cyborg.db.database import Database
-from cyborg.db.device_profiles import Lock, list_profiles
+from cyborg.db.device_profiles import Lock, insert_profile, list_profiles
 from cyborg.domain.clock import new_uuid
 from cyborg.domain.errors import (
     CyborgError,
@@ -87,6 +87,7 @@ def test_a_used_one_keeps_its_name_and_groups(ready: Environment, changes: dict[
         ({"groups": []}, InvalidInput),
         ({"groups": None}, InvalidInput),
         ({"groups": [{"resources:FPGA": 0}]}, InvalidInput),
+        ({"groups": [{"resources:FPGA": 1}, {"trait:CUSTOM_A": "required"}]}, InvalidInput),
         ({"description": 5}, InvalidInput),
         ({"description": "ä" * 16_001}, InvalidInput),
     ],
@@ -97,6 +98,45 @@ def test_refused(ready: Environment, changes: dict[str, Any], error: type[Cyborg
     with pytest.raises(error):
         catalogue.update_device_profile(ready, before.uuid, {"description": "d", **changes})
     assert the(ready) == before
+
+
+def stored_before(env: Environment, *groups: dict[str, str]) -> DeviceProfile:
+    """Store a profile as releases did that did not look at whether its groups ask for anything."""
+    with env.database.engine.begin() as connection:
+        return insert_profile(
+            connection,
+            uuid=new_uuid(),
+            name="before",
+            description=None,
+            groups=groups,
+            now=env.clock(),
+        )
+
+
+@pytest.mark.parametrize(
+    ("groups", "named"),
+    [
+        ([{"trait:CUSTOM_GPU_NVIDIA": "required"}], 0),
+        ([{"accel:bitstream_id": new_uuid()}, {"accel:x": "y"}], 0),
+        ([{"resources:FPGA": "1"}, {"trait:CUSTOM_A": "required"}], 1),
+    ],
+)
+def test_g01_no_request_is_made_of_a_group_without_resources(
+    ready: Environment, groups: list[dict[str, str]], named: int
+) -> None:
+    stored_before(ready, *groups)
+    with pytest.raises(InvalidInput, match=f"^Group {named} of .*'before' asks for no resources"):
+        creating.create(ready, "before", PROJECT)
+    with ready.database.reader() as connection:
+        assert list_requests(connection) == []
+
+
+def test_g01_a_profile_with_such_a_group_can_be_described_and_mended(ready: Environment) -> None:
+    uuid = stored_before(ready, {"resources:FPGA": "1"}, {"trait:CUSTOM_A": "required"}).uuid
+    catalogue.update_device_profile(ready, uuid, {"description": "d"})
+    groups = [{"resources:FPGA": "1"}, {"resources:FPGA": "1", "trait:CUSTOM_A": "required"}]
+    catalogue.update_device_profile(ready, uuid, {"groups": groups})
+    assert len(creating.create(ready, "before", PROJECT)) == 2
 
 
 def test_unknown(ready: Environment) -> None:
