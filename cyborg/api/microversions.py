@@ -7,6 +7,7 @@
 2.3       Devices have ``status``.
 2.4       Pages, order and filters; uuids instead of internal numbers; what of a device
           is in use; why an ARQ is as it is; PATCH of device profiles; codes of errors.
+2.5       Devices have ``presence``, ``condition`` and ``condition_reason``.
 ========  ==========================================================================
 """
 
@@ -31,7 +32,8 @@ PROJECT_IN_PATCH: Version = (2, 1)
 PROFILE_BY_NAME: Version = (2, 2)
 DEVICE_STATUS: Version = (2, 3)
 V2_4: Version = (2, 4)
-MAXIMUM: Version = V2_4
+DEVICE_CONDITION: Version = (2, 5)
+MAXIMUM: Version = DEVICE_CONDITION
 
 _VERSION = re.compile(r"([1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})\Z")
 

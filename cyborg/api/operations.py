@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pecan
@@ -19,7 +19,7 @@ from cyborg.api.calls import JSON, Call, Services, negotiate, require_json_accep
 from cyborg.api.context import from_environ
 from cyborg.api.fields import Declaration
 from cyborg.api.microversions import MINIMUM, V2_4, Version
-from cyborg.api.paging import FILTERS, page, parameters, without_filters
+from cyborg.api.paging import FILTERS, LIMIT, MARKER, page, sort_parameters, without_filters
 from cyborg.api.parameters import Parameter, parse
 
 #: Where a handler has its declaration.
@@ -49,9 +49,12 @@ class Body:
 class Listing:
     """That an operation lists a collection."""
 
+    #: In every version that has an order at all.
     sortable: tuple[str, ...]
     #: Whether ``filters`` is known, before microversion 2.4.
     filters: bool = False
+    #: Further keys of the order, and since when.
+    newer: Mapping[str, Version] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,8 @@ class Operation:
         """Return the query parameters, those of pages included."""
         if self.listing is None:
             return self.parameters
-        known = (*self.parameters, *parameters(self.listing.sortable))
+        order = sort_parameters(self.listing.sortable, self.listing.newer)
+        known = (*self.parameters, LIMIT, MARKER, *order)
         return (*known, FILTERS) if self.listing.filters else known
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import urlencode
 
+from cyborg.api import microversions
 from cyborg.api.body import check_text
 from cyborg.api.microversions import V2_4, Version
 from cyborg.api.parameters import UUID, Kind, Parameter, number
@@ -56,18 +58,31 @@ FILTERS = Parameter(
 _DOTTED = re.compile(r"filters(?:\[([0-9]{1,2})\])?\.(field|value)\Z")
 
 
-def parameters(sortable: Collection[str]) -> tuple[Parameter, ...]:
-    """Return the parameters of a collection that can be sorted by these keys."""
-    return (
-        LIMIT,
-        MARKER,
-        Parameter(
-            "sort",
-            _order(sortable),
-            "Keys of the order, as key:asc or key:desc, separated by commas: "
-            f"{', '.join(sortable)}.",
-            since=V2_4,
-        ),
+def sort_parameters(
+    sortable: Collection[str], newer: Mapping[str, Version]
+) -> tuple[Parameter, ...]:
+    """Return ``sort`` of a collection, once for each version in which it has other keys.
+
+    :param newer: the keys that are not known in each of them, and since when they are.
+    """
+    changes = sorted({V2_4, *newer.values()})
+    return tuple(
+        _sort_parameter(sortable, {k: v for k, v in newer.items() if v <= since}, since, until)
+        for since, until in zip_longest(changes, changes[1:])
+    )
+
+
+def _sort_parameter(
+    sortable: Collection[str], newer: Mapping[str, Version], since: Version, until: Version | None
+) -> Parameter:
+    said = [*sortable]
+    said += [f"{key} (since {microversions.text(version)})" for key, version in newer.items()]
+    return Parameter(
+        "sort",
+        _order([*sortable, *newer]),
+        f"Keys of the order, as key:asc or key:desc, separated by commas: {', '.join(said)}.",
+        since=since,
+        until=until,
     )
 
 

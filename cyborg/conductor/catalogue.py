@@ -11,7 +11,7 @@ from oslo_log import log
 from cyborg.conductor import providers
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import Unit, run
-from cyborg.db import attributes, device_profiles, devices
+from cyborg.db import attributes, device_profiles, devices, hosts
 from cyborg.db.providers import hosts_of_providers
 from cyborg.domain.errors import (
     DeviceNotFound,
@@ -136,6 +136,10 @@ def set_device_status(env: Environment, uuid: str, status: DeviceStatus) -> None
 
     run(env, work)
     LOG.info("device status device=%s status=%s", uuid, status)
+    if status is DeviceStatus.ENABLED:
+        # One that is missing was kept because it was disabled. Not in the transaction above: a
+        # report locks the host first.
+        run(env, lambda unit: hosts.want_report_about(unit.connection, uuid))
 
 
 def create_attribute(env: Environment, deployable: int | str, key: str, value: str) -> Attribute:

@@ -30,6 +30,7 @@ _REQUEST = (
         attach_handles.c.uuid.label("handle_uuid"),
         attach_handles.c.attach_type,
         attach_handles.c.attach_info,
+        attach_handles.c.condition_reason.label("handle_reason"),
     )
     .join_from(_arqs, device_profiles)
     .outerjoin(attach_handles, attach_handles.c.accelerator_request_id == _arqs.c.id)
@@ -117,7 +118,8 @@ def _request(row: sa.Row[Any]) -> AcceleratorRequest:
         bound_by_service=row.bound_by_service,
         created_by_service=row.created_by_service,
         bound_at=row.bound_at,
-        state_reason=row.state_reason,
+        # What has become of its handle is news only where the ARQ itself has none.
+        state_reason=row.state_reason or row.handle_reason,
         generation=row.generation,
         attach_handle=handle,
         created_at=row.created_at,

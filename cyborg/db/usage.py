@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
-from cyborg.db.attach_handles import FREE
+from cyborg.db.attach_handles import FREE, blocked_of
 from cyborg.db.paging import Sorting, changed_at, paged
-from cyborg.db.tables import accelerator_requests, attach_handles, deployables
-from cyborg.domain.model import HandleCondition, HandleState, ListedHandle, Usage
+from cyborg.db.programming import SETTLED
+from cyborg.db.sharing import shared_with
+from cyborg.db.statements import any_of
+from cyborg.db.tables import accelerator_requests, attach_handles, deployables, devices
+from cyborg.domain.model import WITHHELD_IF, HandleCondition, HandleState, ListedHandle, Usage
 from cyborg.domain.paging import EVERYTHING, Page
 from cyborg.domain.states import ArqState
 
 _handles = attach_handles
+
+#: A bind would get it: nobody has it, and nothing of its deployable and device is in the way.
+_TO_BE_HAD = sa.and_(FREE, SETTLED, sa.not_(any_of(devices, WITHHELD_IF)))
 
 _LISTED = sa.select(
     _handles,
@@ -43,7 +50,9 @@ HANDLE_SORT = Sorting(
 def usage_of(
     connection: sa.Connection, key: sa.Column[int], ids: Collection[int]
 ) -> Mapping[int, Usage]:
-    """Return how much of each is in use. One statement, whatever their number.
+    """Return how much of each is in use.
+
+    One statement, whatever their number; three more where hardware is offered in several shapes.
 
     :param key: what ``ids`` are of: ``deployables.id`` or ``deployables.device_id``.
     """
@@ -53,18 +62,43 @@ def usage_of(
             key.label("key"),
             sa.func.count(_handles.c.id).label("total"),
             sa.func.sum(sa.case((owned, 1), else_=0)).label("used"),
-            sa.func.sum(sa.case((FREE, 1), else_=0)).label("free"),
+            sa.func.sum(sa.case((_TO_BE_HAD, 1), else_=0)).label("free"),
+            sa.func.count(deployables.c.sharing).label("shared"),
         )
-        .join_from(deployables, _handles, isouter=True)
+        .join_from(deployables, devices)
+        .join(_handles, _handles.c.deployable_id == deployables.c.id, isouter=True)
         .where(key.in_(ids))
         .group_by(key)
     )
+    rows = connection.execute(query).all()
+    shared = [row.key for row in rows if row.shared]
+    blocked = _blocked(connection, key, shared) if shared else {}
     found = {
-        row.key: Usage(total=row.total, used=int(row.used), free=int(row.free))
-        for row in connection.execute(query)
+        row.key: Usage(
+            total=row.total,
+            used=int(row.used),
+            # Nothing is free of what is withheld, blocked or not.
+            free=max(0, int(row.free) - blocked.get(row.key, 0)),
+        )
+        for row in rows
     }
     # A device whose deployables have gone has none.
     return {id_: found.get(id_, Usage(0, 0, 0)) for id_ in ids}
+
+
+def _blocked(
+    connection: sa.Connection, key: sa.Column[int], ids: Collection[int]
+) -> Mapping[int, int]:
+    """Return how many free handles of each cannot be had since other shapes of the same are."""
+    query = sa.select(deployables.c.id, key.label("key"), deployables.c.sharing).where(
+        key.in_(ids), SETTLED
+    )
+    rows = connection.execute(query).all()
+    blocked = blocked_of(connection, {row.id: shared_with(row.sharing) for row in rows})
+    result: Counter[int] = Counter()
+    for row in rows:
+        result[row.key] += blocked.get(row.id, 0)
+    return result
 
 
 def list_handles(
@@ -96,6 +130,7 @@ def _state(row: sa.Row[Any]) -> HandleState:
         return HandleState.CLEANING if deleting else HandleState.USED
     return {
         HandleCondition.READY: HandleState.FREE,
+        HandleCondition.UNCLEAN: HandleState.CLEANING,
         HandleCondition.QUARANTINED: HandleState.QUARANTINED,
         HandleCondition.VANISHED: HandleState.VANISHED,
     }[HandleCondition(row.condition)]

@@ -23,7 +23,11 @@ class AcceleratorRequestFields(Declaration):
     uuid = Field(wtypes.UuidType(), "The accelerator request's uuid.")
     state = Field(wtypes.text, "Where it stands.", values=tuple(VISIBLE_STATES))
     state_reason = Field(
-        wtypes.text, "Why a bind or a release has failed.", nullable=True, since=V2_4
+        wtypes.text,
+        "Why a bind or a release has failed; or what has become of what it has: that the device "
+        "has moved, for example.",
+        nullable=True,
+        since=V2_4,
     )
     device_profile_name = Field(wtypes.text, "The device profile that it was made from.")
     device_profile_group_id = Field(int, "The position of its group in the profile.")

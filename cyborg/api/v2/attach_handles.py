@@ -18,7 +18,12 @@ class AttachHandleFields(Declaration):
         wtypes.DictType(wtypes.text, wtypes.text), "Where it is: a PCI address, for example."
     )
     state = Field(wtypes.text, "What it is doing.", values=tuple(HandleState))
-    state_reason = Field(wtypes.text, "Why it is quarantined.", nullable=True)
+    state_reason = Field(
+        wtypes.text,
+        "What is wrong with it: why it is quarantined, why it has to be cleaned first, or what "
+        "has become of its device.",
+        nullable=True,
+    )
     accelerator_request_uuid = Field(
         wtypes.UuidType(),
         "The accelerator request that has it. Null if there is none, or if it does not exist "

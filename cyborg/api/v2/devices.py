@@ -15,14 +15,14 @@ from cyborg.api.fields import (
     self_link,
     times,
 )
-from cyborg.api.microversions import DEVICE_STATUS, V2_4
+from cyborg.api.microversions import DEVICE_CONDITION, DEVICE_STATUS, V2_4
 from cyborg.api.operations import Answer, Listing, Operation, handler
 from cyborg.api.parameters import Parameter
 from cyborg.api.resource import Resource, Routes
 from cyborg.api.v2.usage import usage_field, usage_of
 from cyborg.db.devices import DEVICE_SORT, list_devices
 from cyborg.domain.errors import DeviceNotFound
-from cyborg.domain.model import Device, DeviceStatus
+from cyborg.domain.model import Device, DeviceCondition, DeviceStatus, Presence
 from cyborg.policies import devices as rules
 
 
@@ -42,6 +42,26 @@ class DeviceFields(Declaration):
         since=DEVICE_STATUS,
         values=tuple(DeviceStatus),
     )
+    presence = Field(
+        wtypes.text,
+        "Whether its host's reports have it: present; suspect, if the last ones have not; or "
+        "missing, if they have not had it for long enough.",
+        since=DEVICE_CONDITION,
+        values=tuple(Presence),
+    )
+    condition = Field(
+        wtypes.text,
+        "Whether it works, as its driver sees it. One that is degraded works, and somebody "
+        "should look at it; of one that is unmonitored nobody can tell.",
+        since=DEVICE_CONDITION,
+        values=tuple(DeviceCondition),
+    )
+    condition_reason = Field(
+        wtypes.text,
+        "In plain words, why its condition is what it is.",
+        nullable=True,
+        since=DEVICE_CONDITION,
+    )
     usage = usage_field()
     links = links_field()
     created_at, updated_at = times()
@@ -49,7 +69,9 @@ class DeviceFields(Declaration):
 
 VIEW = View[Device](DeviceFields, usage=usage_of, links=self_link("devices"))
 
-_SORTABLE = tuple(DEVICE_SORT.columns)
+#: Keys of the order that came after the order itself.
+_NEWER = {"presence": DEVICE_CONDITION, "condition": DEVICE_CONDITION}
+_SORTABLE = tuple(key for key in DEVICE_SORT.columns if key not in _NEWER)
 
 
 class DevicesController(Resource):
@@ -73,8 +95,20 @@ class DevicesController(Resource):
                 Parameter(
                     "status", parameters.choice(DeviceStatus), "With this status.", since=V2_4
                 ),
+                Parameter(
+                    "presence",
+                    parameters.choice(Presence),
+                    "Of this presence.",
+                    since=DEVICE_CONDITION,
+                ),
+                Parameter(
+                    "condition",
+                    parameters.choice(DeviceCondition),
+                    "In this condition.",
+                    since=DEVICE_CONDITION,
+                ),
             ),
-            listing=Listing(_SORTABLE, filters=True),
+            listing=Listing(_SORTABLE, filters=True, newer=_NEWER),
             answer=Answer(DeviceFields, "devices", many=True),
         )
     )

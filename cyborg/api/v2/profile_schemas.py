@@ -30,5 +30,7 @@ GROUPS: dict[str, Any] = {
             "^accel:[\\s\\S]": {"type": ["string", "number"]},
         },
         "additionalProperties": False,
+        # Not each name begins otherwise: there is one that asks for something.
+        "not": {"propertyNames": {"not": {"pattern": "^resources:"}}},
     },
 }

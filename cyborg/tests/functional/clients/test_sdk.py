@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cyborg.api import microversions
 from cyborg.tests.functional.clients.harness import (
     Scripts,
     check_coverage,
@@ -25,7 +26,7 @@ BROKEN = {"update_deployable": "calls itself for ever"}
 Sdk = Callable[..., Any]
 
 
-@pytest.fixture(params=["2.3", "2.4"])
+@pytest.fixture(params=["2.3", microversions.text(microversions.MAXIMUM)])
 def sdk(request: pytest.FixtureRequest, cloud: Cloud, scripts: Scripts) -> Iterator[Sdk]:
     """Call a function of the script as a user, on a microversion."""
     version = {"OS_ACCELERATOR_DEFAULT_MICROVERSION": request.param}

@@ -21,11 +21,13 @@ from cyborg.conductor.environment import Environment
 from cyborg.conf.opts import MAX_BODY
 from cyborg.db import schema
 from cyborg.db.database import Database, ReadDatabase
+from cyborg.db.tables import devices
 from cyborg.domain import clock
 from cyborg.domain.clock import new_uuid, provider_uuid
+from cyborg.domain.model import DeviceCondition, Presence
 from cyborg.rpc.conductor import ConductorClient
 from cyborg.tests.functional.in_process import InProcess
-from cyborg.tests.helpers import RecordingAgents, deployable, device, make_conf, report
+from cyborg.tests.helpers import RecordingAgents, deployable, device, handles, make_conf, report
 from cyborg.tests.unit.api import harness
 
 HOSTS = ("compute-1", "compute-2")
@@ -127,6 +129,7 @@ class Service(GabbiFixture):  # type: ignore[misc]  # gabbi has no types
         self._reading = ReadDatabase(conf)
         env = Environment(conf, self._database, RecordingAgents(), clock.utcnow, clock.new_uuid)
         _discover(env)
+        self.happen(env)
         client = ConductorClient(None, lambda: 1.0, InProcess(env))
         Service.application = build_application(conf, self._reading, client)
         self._environment = MonkeyPatch()
@@ -135,6 +138,9 @@ class Service(GabbiFixture):  # type: ignore[misc]  # gabbi has no types
 
     def configure(self, conf: cfg.ConfigOpts) -> None:
         """Set what is otherwise than by default."""
+
+    def happen(self, env: Environment) -> None:
+        """Let something become of the devices."""
 
     def stop_fixture(self) -> None:
         """End it, and leave nothing behind."""
@@ -151,6 +157,25 @@ class PublicService(Service):
     def configure(self, conf: cfg.ConfigOpts) -> None:
         """Set it."""
         conf.set_override("public_endpoint", "https://cloud.example.org/acc/", "api")
+
+
+class AilingService(Service):
+    """The same, with a card that has failed, one that is missing, and one that may be gone."""
+
+    def happen(self, env: Environment) -> None:
+        """Report the failure, and record the absences."""
+        failed = device(
+            "other",
+            deployable(f"{HOSTS[1]}_FakeDevice", programmable=True),
+            vendor="10de",
+            condition=DeviceCondition.FAILED,
+            condition_reason="It does not answer.",
+        )
+        report(env, failed, host=HOSTS[1])
+        with env.database.engine.begin() as connection:
+            for identity, presence in (("slow", Presence.MISSING), ("single", Presence.SUSPECT)):
+                one = devices.update().where(devices.c.identity == identity)
+                connection.execute(one.values(presence=presence))
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -183,13 +208,22 @@ def _discover(env: Environment) -> None:
     """Report a plain card, one that takes an agent's work, and one with a single handle; in
     the other host one that can be programmed.
     """
+    # The order in which they are found is that of their addresses.
+    plain = deployable(f"{HOSTS[0]}_FakeDevice", handles=handles(16, "0c"))
     slow = deployable(
-        f"{HOSTS[0]}_slow", 4, resource_class="PGPU", needs_prepare=True, traits=("CUSTOM_SLOW",)
+        f"{HOSTS[0]}_slow",
+        4,
+        resource_class="PGPU",
+        needs_prepare=True,
+        traits=("CUSTOM_SLOW",),
+        handles=handles(4, "0d"),
     )
-    single = deployable(f"{HOSTS[0]}_single", 1, resource_class="CUSTOM_QAT", traits=())
+    single = deployable(
+        f"{HOSTS[0]}_single", 1, resource_class="CUSTOM_QAT", traits=(), handles=handles(1, "0e")
+    )
     report(
         env,
-        device("plain", deployable(f"{HOSTS[0]}_FakeDevice"), std_board_info={"product_id": "1"}),
+        device("plain", plain, std_board_info={"product_id": "1"}),
         device("slow", slow, type="GPU", vendor="10de"),
         device("single", single, type="QAT", vendor="8086"),
         host=HOSTS[0],

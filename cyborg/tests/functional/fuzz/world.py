@@ -21,11 +21,11 @@ from cyborg.conductor import binding, catalogue, creating, finishing, releasing
 from cyborg.conductor.environment import Environment
 from cyborg.db import schema
 from cyborg.db.database import Database, ReadDatabase
-from cyborg.db.devices import list_devices
+from cyborg.db.devices import list_deployables
 from cyborg.db.tables import accelerator_requests, jobs, metadata
 from cyborg.domain import clock
 from cyborg.domain.clock import provider_uuid
-from cyborg.domain.model import DeviceStatus
+from cyborg.domain.model import DeviceCondition, DeviceStatus
 from cyborg.domain.states import BINDABLE
 from cyborg.rpc.conductor import ConductorClient
 from cyborg.tests.functional.in_process import InProcess
@@ -192,12 +192,12 @@ def fill(env: Environment) -> None:
         env,
         device("card", deployable(FAST, 16)),
         device("slow", deployable(SLOW, 16, needs_prepare=True, needs_release=True)),
-        device("off", deployable(OFF, 2)),
+        device("off", deployable(OFF, 2), **FAILED),
         device("blank", deployable(BLANK, 1, programmable=True)),
     )
     with env.database.reader() as connection:
-        off = list_devices(connection)[2].uuid
-    catalogue.set_device_status(env, off, DeviceStatus.MAINTAINING)
+        [off] = list_deployables(connection, name=OFF)
+    catalogue.set_device_status(env, off.device_uuid, DeviceStatus.MAINTAINING)
     for name in (FAST, SLOW, OFF):
         for key, value in (("colour", "green"), ("place", "left"), ("trait9", "CUSTOM_FINE")):
             catalogue.create_attribute(env, provider_uuid(name), key, value)
@@ -210,6 +210,8 @@ def fill(env: Environment) -> None:
             [arq] = creating.create(env, "one", project)
             make(env, arq.uuid, project)
 
+
+FAILED = {"condition": DeviceCondition.FAILED, "condition_reason": "It does not answer."}
 
 PROFILES: dict[str, list[dict[str, str]]] = {
     "one": [{"resources:FPGA": "1", "trait:CUSTOM_FAKE_DEVICE": "required"}],

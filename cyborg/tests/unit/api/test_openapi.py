@@ -15,6 +15,7 @@ from referencing.jsonschema import DRAFT202012
 from cyborg.api import microversions, openapi
 from cyborg.api.app import RESOURCES
 from cyborg.api.microversions import (
+    DEVICE_CONDITION,
     DEVICE_STATUS,
     MAXIMUM,
     MINIMUM,
@@ -103,6 +104,9 @@ def test_only_public_paths_need_no_token() -> None:
     [
         ("Device", "status", DEVICE_STATUS, None),
         ("Device", "usage", V2_4, None),
+        ("Device", "presence", DEVICE_CONDITION, None),
+        ("Device", "condition", DEVICE_CONDITION, None),
+        ("Device", "condition_reason", DEVICE_CONDITION, None),
         ("Deployable", "device_id", MINIMUM, V2_4),
         ("Deployable", "device_uuid", V2_4, None),
         ("Attribute", "deployable_id", MINIMUM, V2_4),
@@ -130,9 +134,13 @@ def test_what_only_some_versions_have(version: Version) -> None:
     assert ("AttachHandle" in schemas) == ("Usage" in schemas) == (version >= V2_4)
     patch = operations["/accelerator_requests", "PATCH"]["requestBody"]
     assert ("/project_id" in str(patch)) == (version >= PROJECT_IN_PATCH)
-    names = {one["name"] for one in operations["/devices", "GET"]["parameters"]}
-    assert ("filters" in names) == (version < V2_4)
-    assert ("sort" in names) == (version >= V2_4)
+    known = {one["name"]: one for one in operations["/devices", "GET"]["parameters"]}
+    assert ("filters" in known) == (version < V2_4)
+    assert ("sort" in known) == (version >= V2_4)
+    for name in ("presence", "condition"):
+        assert (name in known) == (version >= DEVICE_CONDITION)
+        order = known["sort"]["schema"]["pattern"] if "sort" in known else ""
+        assert (name in order) == (version >= DEVICE_CONDITION)
 
 
 def test_the_version_of_the_request_is_described(api: Api) -> None:

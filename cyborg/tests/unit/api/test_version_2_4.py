@@ -117,6 +117,55 @@ class TestUsage:
         assert api.get(f"/v2/deployables/{DEPLOYABLE}", version=V).json["usage"] == usage
         assert "usage" not in api.get(f"/v2/devices/{DEVICE}", version="2.3").json
 
+    @pytest.mark.parametrize(
+        ("table", "values"),
+        [
+            ("devices", {"status": "maintaining"}),
+            ("devices", {"presence": "missing"}),
+            ("devices", {"condition": "failed"}),
+            ("deployables", {"programming_state": "programming"}),
+            ("deployables", {"content_unknown": True}),
+            ("attach_handles", {"condition": "unclean"}),
+            ("attach_handles", {"condition": "quarantined"}),
+        ],
+    )
+    def test_what_nobody_gets_is_not_free(
+        self, api: Api, table: str, values: dict[str, Any]
+    ) -> None:
+        change(api, "attach_handles", 1, accelerator_request_id=None)
+        paths = (f"/v2/devices/{DEVICE}", f"/v2/deployables/{DEPLOYABLE}")
+        for path in paths:
+            assert api.get(path, version=V).json["usage"] == {"total": 1, "used": 0, "free": 1}
+        change(api, table, 1, **values)
+        for path in paths:
+            assert api.get(path, version=V).json["usage"] == {"total": 1, "used": 0, "free": 0}
+
+    @pytest.mark.parametrize(
+        ("table", "values"),
+        [
+            ("devices", {"presence": "suspect", "condition": "degraded"}),
+            ("devices", {"condition": "healthy"}),
+            ("deployables", {"programming_state": "failed"}),
+        ],
+    )
+    def test_what_a_bind_gets_is_free(self, api: Api, table: str, values: dict[str, Any]) -> None:
+        change(api, "attach_handles", 1, accelerator_request_id=None)
+        change(api, table, 1, **values)
+        usage = api.get(f"/v2/devices/{DEVICE}", version=V).json["usage"]
+        assert usage == {"total": 1, "used": 0, "free": 1}
+
+    def test_what_has_vanished_is_not_counted(self, api: Api) -> None:
+        change(api, "attach_handles", 1, condition="vanished")
+        path = f"/v2/devices/{DEVICE}"
+        assert api.get(path, version=V).json["usage"] == {"total": 1, "used": 1, "free": 0}
+        change(api, "attach_handles", 1, accelerator_request_id=None)
+        assert api.get(path, version=V).json["usage"] == {"total": 0, "used": 0, "free": 0}
+
+    def test_what_somebody_has_stays_used(self, api: Api) -> None:
+        change(api, "devices", 1, presence="missing", condition="failed", status="maintaining")
+        usage = api.get(f"/v2/devices/{DEVICE}", version=V).json["usage"]
+        assert usage == {"total": 1, "used": 1, "free": 0}
+
     def test_attach_handles(self, api: Api) -> None:
         assert api.get(HANDLES, version=V).json == {
             "attach_handles": [
@@ -148,6 +197,7 @@ class TestUsage:
         [
             ({"accelerator_request_id": 6}, "cleaning"),
             ({"accelerator_request_id": None}, "free"),
+            ({"accelerator_request_id": None, "condition": "unclean"}, "cleaning"),
             ({"accelerator_request_id": None, "condition": "quarantined"}, "quarantined"),
             ({"accelerator_request_id": None, "condition": "vanished"}, "vanished"),
         ],
@@ -188,6 +238,28 @@ class TestRequests:
         assert (found[INITIAL]["created_by"], found[INITIAL]["bound_at"]) == ("user", None)
         [started] = [arq for arq in found.values() if arq["state"] == "BindStarted"]
         assert started["state_reason"] == "The device does not answer."
+
+    @pytest.mark.parametrize("condition", ["ready", "vanished"])
+    def test_what_has_become_of_the_handle(self, api: Api, condition: str) -> None:
+        why = "Its device has moved to 0000:0d:00.0."
+        change(api, "attach_handles", 1, condition=condition, condition_reason=why)
+        with api.statements() as statements:
+            found = {arq["uuid"]: arq for arq in api.get(ARQS, version=V).json["arqs"]}
+        assert len(statements) == 1
+        assert found[BOUND]["state_reason"] == why
+        assert {arq["state_reason"] for arq in found.values()} == {why, None}
+        assert api.get(f"{ARQS}/{BOUND}", version=V).json["state_reason"] == why
+        assert "state_reason" not in api.get(f"{ARQS}/{BOUND}", version="2.3").json
+
+    def test_its_own_reason_comes_first(self, api: Api) -> None:
+        change(api, "attach_handles", 1, condition_reason="Its device has moved.")
+        change(api, "accelerator_requests", 2, state_reason="The device does not answer.")
+        found = api.get(f"{ARQS}/{BOUND}", version=V).json
+        assert found["state_reason"] == "The device does not answer."
+
+    def test_a_handle_without_a_reason_gives_none(self, api: Api) -> None:
+        change(api, "attach_handles", 1, condition="vanished")
+        assert api.get(f"{ARQS}/{BOUND}", version=V).json["state_reason"] is None
 
     @pytest.mark.parametrize(
         ("persona", "by_service"), [(NOVA, True), (SERVICE, True), (USER, False), (ADMIN, False)]

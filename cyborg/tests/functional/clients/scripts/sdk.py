@@ -89,6 +89,9 @@ def devices(hosts: list[str]) -> None:
     assert accelerator.get_device(device).status == "enabled"
     assert accelerator.get_device(device).updated_at is not None
     assert connected("2.2").get_device(device.uuid).status is None, "the status is of 2.3"
+    # What it does not know can be asked for.
+    answer = accelerator.get("/devices", params={"presence": "present"}, microversion="2.5")
+    assert sorted(one["hostname"] for one in answer.json()["devices"]) == hosts
     missing = raised(exceptions.NotFoundException, accelerator.get_device, UNKNOWN)
     assert UNKNOWN in missing.details, missing.details
 
