@@ -14,6 +14,11 @@ DATABASE := sqlite
 # For "make mutations": which, all if there is none, and how many at the same time.
 ONLY :=
 JOBS := 2
+# For "make hardware-model": steps on SQLite, a tenth of that on each server, and the seed.
+STEPS := 100000
+SEED := 1
+# For "make races": rounds of each.
+ROUNDS := 500
 # A checkout without tags or a tarball without .git has no version to find.
 export PBR_VERSION ?= 0.1.0
 
@@ -41,6 +46,16 @@ test-nova: $(VENV)/.run ## Try every instance operation under a real Nova, in a 
 fuzz: $(VENV)/.test ## Try the API at length with schemathesis (EXAMPLES=500, DATABASE=sqlite).
 	@CYBORG_TEST_FUZZ=$(EXAMPLES) CYBORG_TEST_FUZZ_DATABASE=$(DATABASE) $(VENV)/bin/python -m pytest \
 		cyborg/tests/functional/fuzz --timeout 0 $(ARGS)
+
+.PHONY: hardware-model
+hardware-model: $(VENV)/.test ## Let modelled hardware move and break at length (STEPS=100000, SEED=1).
+	@CYBORG_TEST_HARDWARE_STEPS=$(STEPS) CYBORG_TEST_HARDWARE_SEED=$(SEED) $(VENV)/bin/python -m pytest \
+		cyborg/tests/functional/conductor/hardware_model/test_hardware_model.py --timeout 0 $(ARGS)
+
+.PHONY: races
+races: $(VENV)/.test ## Try races over hardware at length on MariaDB and PostgreSQL (ROUNDS=500).
+	@CYBORG_TEST_RACES=$(ROUNDS) $(VENV)/bin/python -m pytest \
+		cyborg/tests/functional/conductor/test_hardware_races.py --timeout 0 -s $(ARGS)
 
 .PHONY: mutations
 mutations: $(VENV)/.test $(CLIENT_VENV)/.made $(SERVICES_VENV)/.made $(OPENSTACK_VENV)/.made ## Break the code on purpose and see that tests notice (ONLY="name ...", JOBS=2).

@@ -1,0 +1,1 @@
+"""A model of hardware: cards that move, break and keep traces, beside the conductor."""

@@ -1,0 +1,138 @@
+"""What a machine of hosts, cards and one conductor begins with."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize
+
+from cyborg.conductor import creating, inventory
+from cyborg.conductor.environment import Environment
+from cyborg.db.database import Database
+from cyborg.db.tables import device_profiles, metadata
+from cyborg.domain.work import Work
+from cyborg.tests.functional.conductor.hardware_model import records
+from cyborg.tests.functional.conductor.hardware_model.cards import CUTS, Card, Design, Host
+from cyborg.tests.functional.conductor.hardware_model.records import Offer
+from cyborg.tests.functional.conductor.hardware_model.sights import Scan
+from cyborg.tests.functional.conductor.hardware_model.world import World
+from cyborg.tests.helpers import RecordingAgents, an_interval_later, profile
+
+ONE, TWO = "compute-1", "compute-2"
+BUSES = {ONE: ("3a", "4b", "c8", "d9"), TWO: ("3a", "ef")}
+SLOTS = 4
+
+CLASSES = ("PGPU", "VGPU", "CUSTOM_PCI")
+
+#: Requests of a class that are bound only to see whether what is offered can be had.
+POOL = 8
+
+_DESIGNS = st.lists(st.sampled_from(Design), min_size=6, max_size=6)
+
+
+@dataclass(slots=True)
+class Life:
+    """A request, as Nova knows it."""
+
+    resource_class: str
+    #: The server that it is bound to: that is who leaves marks.
+    server: str | None = None
+    #: Where Nova has an allocation for it.
+    provider: str | None = None
+    #: Nova cannot see it any more.
+    is_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an agent says of an attempt."""
+
+    host: str
+    work: Work
+    error: str | None
+    away: bool
+
+
+class Base(RuleBasedStateMachine):
+    """Two hosts with their cards, and one conductor."""
+
+    def __init__(self, env: Environment) -> None:
+        super().__init__()
+        self.agents = RecordingAgents()
+        numbers = itertools.count(1)
+        self.record = dataclasses.replace(
+            env,
+            agents=self.agents,
+            new_uuid=lambda: f"{next(numbers):08x}-0000-4000-8000-000000000000",
+        )
+        #: Something may be in the record that was not looked at yet.
+        self.is_changed = True
+        self.card_numbers = itertools.count(1)
+        self.server_numbers = itertools.count(1)
+        self.world = World({}, [])
+        self.lives: dict[str, Life] = {}
+        #: Requests that are never really bound, by class.
+        self.pool: dict[str, list[str]] = {}
+        #: Answers that are still under way.
+        self.late: list[Answer] = []
+
+    @property
+    def env(self) -> Environment:
+        """The conductor, to do something. Who only looks uses ``record``."""
+        self.is_changed = True
+        return self.record
+
+    @initialize(designs=_DESIGNS)
+    def begin(self, designs: list[Design]) -> None:
+        """Begin with an empty record, and cards in some slots."""
+        with self.env.database.engine.begin() as connection:
+            for table in reversed(metadata.sorted_tables):
+                if table is not device_profiles:
+                    connection.execute(table.delete())
+            known = set(connection.scalars(sa.select(device_profiles.c.name)))
+        for name in CLASSES:
+            for units, called in ((1, name), (POOL, f"all-{name}")):
+                if called not in known:
+                    profile(self.env, called, {f"resources:{name}": str(units)})
+            made = creating.create(self.env, f"all-{name}", "project", True)
+            self.pool[name] = [arq.uuid for arq in made]
+        cards = [self.new_card(design) for design in designs]
+        self.world = World(
+            {
+                ONE: Host(ONE, list(BUSES[ONE]), [*cards[:3], None]),
+                TWO: Host(TWO, list(BUSES[TWO]), [cards[3], None]),
+            },
+            cards[4:],
+        )
+
+    def new_card(self, design: Design) -> Card:
+        """Return a card that nobody has had."""
+        return Card(f"card-{next(self.card_numbers):03}", design, CUTS[design][0])
+
+    def time_passes(self) -> None:
+        """Let an interval between reports pass."""
+        an_interval_later(self.env)
+        self.world.waiting = set(self.world.hosts)
+
+    def tell(self, name: str, scan: Scan) -> None:
+        """Let a host report what a scan shows. It must be accepted."""
+        host = self.world.hosts[name]
+        busy = records.busy_addresses(self.record, name)
+        inventory.report(self.env, name, scan.wire(host))
+        self.world.tell(host, scan, busy)
+
+    def silent(self, database: Database) -> Environment:
+        """Return a conductor on another database, whose agents hear nothing."""
+        return dataclasses.replace(self.record, database=database, agents=RecordingAgents())
+
+    def offers(self) -> list[Offer]:
+        """Return what Placement would give away now."""
+        allocated: dict[str, int] = {}
+        for life in self.lives.values():
+            if life.provider is not None:
+                allocated[life.provider] = allocated.get(life.provider, 0) + 1
+        return records.offers(self.record, allocated)

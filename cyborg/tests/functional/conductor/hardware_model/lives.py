@@ -1,0 +1,271 @@
+"""What users, operators, agents and conductors do."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from cyborg.conductor import binding, catalogue, creating, finishing, releasing
+from cyborg.db.database import Database
+from cyborg.db.tables import jobs
+from cyborg.domain.errors import CyborgError
+from cyborg.domain.model import DeviceStatus
+from cyborg.domain.work import Handle, Release, Work
+from cyborg.tests.functional.conductor.hardware_model import records
+from cyborg.tests.functional.conductor.hardware_model.base import Answer, Base, Life
+from cyborg.tests.functional.conductor.hardware_model.records import Offer
+from cyborg.tests.functional.conductor.hardware_model.world import check_work
+
+#: Requests at a time.
+_MOST = 10
+
+
+class Outcome(enum.StrEnum):
+    """How an agent's attempt goes. Whatever happens, only what is there can be touched."""
+
+    WORKS = "works"
+    #: The driver cannot read which card it works on.
+    BLINDLY = "works, on whatever is there"
+    FAILS = "fails"
+    NOT_KNOWN = "works, and seems to have failed"
+    LATE = "works, and its answer is late"
+    #: That of the release before: what is not there is a success.
+    OLD = "works, whatever is there or not"
+
+
+_OUTCOMES = st.sampled_from([Outcome.WORKS] * 6 + list(Outcome))
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """Work of an agent, and how it goes."""
+
+    host: str
+    work: Work
+    #: The request that it is for, and that request's server; None: it is for nobody.
+    request: str | None
+    server: str | None
+    outcome: Outcome
+
+    def ends(self, error: str | None, *, away: bool = False) -> Answer:
+        """Return what the agent says of it."""
+        return Answer(self.host, self.work, error, away)
+
+
+class Lives(Base):
+    """Requests from their making to their end."""
+
+    @precondition(lambda self: len(self.lives) < _MOST)
+    @rule(data=st.data())
+    def bind(self, data: st.DataObject) -> None:
+        """Nova binds a request where Placement offers something."""
+        offers = {offer.name: offer for offer in self.offers()}
+        if offers:
+            self.boot(offers[data.draw(st.sampled_from(sorted(offers)), "provider")])
+
+    @precondition(lambda self: len(self.lives) < _MOST)
+    @rule(data=st.data())
+    def bind_in_vain(self, data: st.DataObject) -> None:
+        """Somebody binds a request where nothing may be free."""
+        known = {row.name: row for row in records.providers(self.record)}
+        if known:
+            row = known[data.draw(st.sampled_from(sorted(known)), "provider")]
+            offer = Offer(row.rp_uuid, row.name, row.host, row.resource_class, 0)
+            try:
+                self.boot(offer)
+            except CyborgError as error:
+                assert error.http_status == 409, error
+
+    def boot(self, offer: Offer) -> None:
+        """Bind a request there, and let its server have what it is given."""
+        idle = [
+            uuid
+            for uuid in self.visible()
+            if self.lives[uuid].resource_class == offer.resource_class
+        ]
+        bindable = records.bindable(self.record, idle)
+        if bindable:
+            uuid = bindable[0]
+        else:
+            [arq] = creating.create(self.env, offer.resource_class, "project", True)
+            uuid = arq.uuid
+            self.lives[uuid] = Life(offer.resource_class)
+        server = f"{next(self.server_numbers):08x}-0000-4000-8000-00005e57e700"
+        values = {
+            "hostname": offer.host,
+            "device_rp_uuid": offer.uuid,
+            "instance_uuid": server,
+        }
+        binding.bind(self.env, {uuid: values}, "project", True)
+        self.lives[uuid].server, self.lives[uuid].provider = server, offer.uuid
+        given = records.holding(self.record, uuid)
+        self.world.may_be_given(given, server)
+        self.world.give(given, server)
+
+    @precondition(lambda self: self.visible())
+    @rule(data=st.data())
+    def unbind(self, data: st.DataObject) -> None:
+        """A service unbinds a request."""
+        uuid = data.draw(st.sampled_from(self.visible()), "request")
+        releasing.unbind(self.env, [uuid])
+        self.lives[uuid].provider = None
+        self._forget_servers()
+
+    @precondition(lambda self: self.visible())
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        """Nova deletes a request."""
+        uuid = data.draw(st.sampled_from(self.visible()), "request")
+        self.give_up(uuid)
+
+    def give_up(self, uuid: str) -> None:
+        """Delete a request."""
+        releasing.delete(self.env, [uuid])
+        self.lives[uuid].provider = None
+        self.lives[uuid].is_deleted = True
+        self._forget_servers()
+
+    def visible(self) -> list[str]:
+        """Return the requests that Nova sees."""
+        return [uuid for uuid, life in self.lives.items() if not life.is_deleted]
+
+    def _forget_servers(self) -> None:
+        """Forget whose requests are whose that hold nothing any more."""
+        holding = records.holding_requests(self.record)
+        there = records.requests(self.record)
+        for uuid, life in list(self.lives.items()):
+            if uuid not in there:
+                del self.lives[uuid]
+            elif uuid not in holding:
+                life.server = None
+
+    @precondition(lambda self: self.lives)
+    @rule()
+    def servers_restart(self) -> None:
+        """All servers are started anew: each gets what is at the address that it was given."""
+        for given in records.bound(self.record):
+            server = self.lives[given.request].server
+            assert server is not None
+            self.world.give(given, server)
+
+    # Operators.
+
+    @rule(data=st.data(), status=st.sampled_from(DeviceStatus))
+    def operate(self, data: st.DataObject, status: DeviceStatus) -> None:
+        """An operator enables or disables a device."""
+        found = {f"{row.host} {row.identity}": row for row in records.devices_of(self.record)}
+        if found:
+            row = found[data.draw(st.sampled_from(sorted(found)), "device")]
+            self.set_status(row.uuid, row.identity, status)
+
+    def set_status(self, uuid: str, identity: str, status: DeviceStatus) -> None:
+        """Enable or disable a device."""
+        catalogue.set_device_status(self.env, uuid, status)
+        if status is DeviceStatus.MAINTAINING:
+            self.world.disabled.add(identity.lower())
+        else:
+            self.world.disabled.discard(identity.lower())
+
+    # Agents.
+
+    @rule(data=st.data(), outcome=_OUTCOMES)
+    def work(self, data: st.DataObject, outcome: Outcome) -> None:
+        """An agent does what it was given."""
+        found = {f"{row.kind} {row.subject}": row for row in records.jobs_under_way(self.record)}
+        if found:
+            row = found[data.draw(st.sampled_from(sorted(found)), "job")]
+            self.do(row.uuid, row.generation, row.request, outcome)
+
+    def do(self, uuid: str, generation: int, request: str | None, outcome: Outcome) -> None:
+        """Let an agent make an attempt."""
+        sent = [
+            (host, work)
+            for host, work in self.agents.sent
+            if (work.job_uuid, work.generation) == (uuid, generation)
+        ]
+        if not sent:
+            # It is sent again when its lease has run out.
+            return
+        host, work = sent[-1]
+        if not finishing.begin(self.env, host, uuid, generation, 0):
+            return
+        server = self.lives[request].server if request in self.lives else None
+        attempt = _Attempt(host, work, request, server, outcome)
+        [step] = work.steps
+        if isinstance(step, Release):
+            answer = self._clean(attempt, step.handle)
+        else:
+            answer = self._prepare(attempt)
+        if outcome is Outcome.LATE:
+            self.late.append(answer)
+        else:
+            self.take(answer)
+
+    def _clean(self, attempt: _Attempt, handle: Handle) -> Answer:
+        host, outcome = attempt.host, attempt.outcome
+        check_work(host, handle, attempt.request, records.held(self.record))
+        if outcome is Outcome.FAILS:
+            return attempt.ends("It is stuck.")
+        readable = outcome is not Outcome.BLINDLY
+        there = self.world.clean(host, handle, readable=readable, owner=attempt.server)
+        if outcome is Outcome.NOT_KNOWN:
+            return attempt.ends("It did not answer.")
+        if there:
+            return attempt.ends(None)
+        if outcome is Outcome.OLD:
+            self.world.taken_for_clean(host, handle, attempt.server)
+            return attempt.ends(None)
+        return attempt.ends("It is not there.", away=True)
+
+    def _prepare(self, attempt: _Attempt) -> Answer:
+        assert attempt.request is not None
+        assert attempt.server is not None
+        given = records.holding(self.record, attempt.request)
+        there = self.world.there(given, attempt.work.device)
+        if attempt.outcome is Outcome.FAILS or not there:
+            return attempt.ends("It is stuck.")
+        self.world.give(given, attempt.server)
+        not_known = attempt.outcome is Outcome.NOT_KNOWN
+        return attempt.ends("It did not answer." if not_known else None)
+
+    def take(self, answer: Answer) -> None:
+        """Let the conductor have an agent's answer."""
+        work = answer.work
+        finishing.finish(
+            self.env, answer.host, work.job_uuid, work.generation, answer.error, away=answer.away
+        )
+        self._forget_servers()
+
+    @precondition(lambda self: self.late)
+    @rule(data=st.data())
+    def answer(self, data: st.DataObject) -> None:
+        """An answer that was under way arrives."""
+        number = data.draw(st.integers(0, len(self.late) - 1), "answer")
+        self.take(self.late.pop(number))
+
+    @rule()
+    def work_well(self) -> None:
+        """Agents do all that they were given."""
+        for row in records.jobs_under_way(self.record):
+            self.do(row.uuid, row.generation, row.request, Outcome.WORKS)
+
+    # Conductors.
+
+    @rule(what=st.sampled_from(["leases", "deadlines", "restart"]))
+    def conduct(self, what: str) -> None:
+        """Leases run out, or deadlines too, or another conductor goes on with what there is."""
+        if what == "restart":
+            database = Database(self.record.database._conf)
+            self.record.database.dispose()
+            self.record = dataclasses.replace(self.record, database=database)
+        past = self.env.clock().replace(year=2000)
+        with self.env.database.engine.begin() as connection:
+            connection.execute(jobs.update().values(leased_until=past))
+            if what == "deadlines":
+                late = jobs.update().where(jobs.c.deadline.is_not(None))
+                connection.execute(late.values(deadline=past))
+        finishing.sweep(self.env)

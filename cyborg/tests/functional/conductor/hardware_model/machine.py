@@ -1,0 +1,159 @@
+"""What must hold after each step, and once everything has come to rest."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from hypothesis.stateful import invariant
+
+from cyborg.conductor import binding, inventory
+from cyborg.conductor.environment import Environment
+from cyborg.db.database import Connection, Database
+from cyborg.domain.inventory import digest_of
+from cyborg.domain.model import DeviceStatus, Presence
+from cyborg.tests.functional.conductor.hardware_model import records
+from cyborg.tests.functional.conductor.hardware_model.base import SLOTS
+from cyborg.tests.functional.conductor.hardware_model.cards import PIECES, Host
+from cyborg.tests.functional.conductor.hardware_model.events import Events
+from cyborg.tests.functional.conductor.hardware_model.lives import Lives
+from cyborg.tests.functional.conductor.hardware_model.records import Offer
+from cyborg.tests.functional.conductor.hardware_model.sights import Scan, Sight
+from cyborg.tests.functional.conductor.hardware_model.world import check_holdings
+
+T = TypeVar("T")
+
+#: Good reports after which a record equals its host.
+_REPORTS = 3
+
+
+class _Undone(Exception):
+    """Rolls a transaction back."""
+
+
+class RolledBack(Database):
+    """A database on which nothing stays that is done."""
+
+    def __init__(self, database: Database, look: Callable[[Connection], None]) -> None:
+        super().__init__(database._conf)
+        self._real = database
+        self._look = look
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Do it, look at it, and undo it."""
+        results: list[T] = []
+
+        def attempt(connection: Connection) -> None:
+            results[:] = [work(connection)]
+            self._look(connection)
+            raise _Undone
+
+        try:
+            self._real.run(attempt)
+        except _Undone:
+            pass
+        return results[0]
+
+
+class HardwareMachine(Events, Lives):
+    """Cards that move, break and keep traces, and everybody who has to do with them."""
+
+    #: Of all machines.
+    steps = 0
+
+    def __init__(self, env: Environment) -> None:
+        super().__init__(env)
+        #: By provider, how everything was when its offer was tried last.
+        self._tried: dict[str, object] = {}
+
+    @invariant()
+    def all_is_well(self) -> None:
+        """No two have one piece of hardware, and what is offered can be bound, works, is there,
+        is clean and nobody else's."""
+        HardwareMachine.steps += 1
+        if not self.is_changed:
+            return
+        self.is_changed = False
+        handles = records.handles(self.record)
+        check_holdings(records.holdings_of(handles))
+        places = records.places(handles)
+        for offer in self.offers():
+            there = places[offer.uuid]
+            picture = (offer, there, *(self.world.picture(*each.place) for each in there))
+            if self._tried.get(offer.uuid) != picture:
+                self._try(offer)
+                self._tried[offer.uuid] = picture
+
+    def _try(self, offer: Offer) -> None:
+        uuids = self.pool[offer.resource_class][: offer.units]
+        values = {
+            "hostname": offer.host,
+            "device_rp_uuid": offer.uuid,
+            "instance_uuid": "ffffffff-0000-4000-8000-000000000000",
+        }
+
+        def look(connection: Connection) -> None:
+            found = records.holdings(connection)
+            check_holdings(found)
+            for each in found:
+                if each.request in uuids:
+                    self.world.may_be_given(each, values["instance_uuid"])
+
+        database = RolledBack(self.record.database, look)
+        env = self.silent(database)
+        binding.bind(env, dict.fromkeys(uuids, values), "project", True)
+
+    def teardown(self) -> None:
+        """Give everything back: then what is offered is what is there."""
+        if sys.exc_info()[0] is None and self.world.hosts:
+            self.come_to_rest()
+
+    def come_to_rest(self) -> None:
+        """Let everything end well, and see that the record equals the hardware."""
+        for uuid in self.visible():
+            self.give_up(uuid)
+        for row in records.devices_of(self.record):
+            self.set_status(row.uuid, row.identity, DeviceStatus.ENABLED)
+        self._work_until_done()
+        scan = Scan([Sight.WELL] * SLOTS)
+        for _ in range(_REPORTS):
+            self.time_passes()
+            for name in self.world.hosts:
+                self.tell(name, scan)
+                self._work_until_done()
+        self.lives.clear()
+        for name, host in self.world.hosts.items():
+            if not any(row.host == name for row in records.quarantined(self.record)):
+                self._compare(host)
+                if not any(card and card.condition == "failed" for card in host.cards):
+                    digest = digest_of(scan.wire(host))
+                    assert inventory.heartbeat(self.env, name, digest), f"{name} is not settled"
+
+    def _work_until_done(self) -> None:
+        while records.jobs_under_way(self.record):
+            self.conduct("leases")
+            self.work_well()
+
+    def _compare(self, host: Host) -> None:
+        there = {}
+        good = {}
+        for address, card in zip(host.addresses(), host.cards, strict=True):
+            if card is None:
+                continue
+            for group in card.cut:
+                name = f"{host.name}_{address}.0" + ("" if len(card.cut) == 1 else f"_{group}")
+                there[name] = PIECES[group]
+                if card.condition != "failed":
+                    good[name] = PIECES[group]
+        offered = {
+            each.name.lower(): each.units for each in self.offers() if each.host == host.name
+        }
+        assert offered == good, f"{offered} is offered, {good} is there"
+        recorded = {
+            row.name.lower(): row.num_accelerators
+            for row in records.providers(self.record)
+            # A card that was pulled before it was clean is remembered, and not offered.
+            if row.host == host.name and row.presence == Presence.PRESENT
+        }
+        assert recorded == there, f"{recorded} is recorded, {there} is there"

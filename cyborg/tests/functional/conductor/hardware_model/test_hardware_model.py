@@ -1,0 +1,57 @@
+"""Random histories of hardware, on each kind of database.
+
+The quick run is always the same. ``make hardware-model`` makes a long one, and says which.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from cyborg.conductor.environment import Environment
+from cyborg.tests.functional.conductor.hardware_model.machine import HardwareMachine
+
+SEED = int(os.environ.get("CYBORG_TEST_HARDWARE_SEED", "10"))
+
+#: Of one history.
+STEPS = 50
+HISTORIES = {"sqlite": 50, "mariadb": 15, "postgresql": 15}
+
+#: Of all histories on SQLite together, in a long run; the servers get a tenth.
+WANTED = int(os.environ.get("CYBORG_TEST_HARDWARE_STEPS", "0"))
+
+
+@pytest.mark.timeout(0)
+def test_hardware_is_given_to_nobody_twice_nor_dirty(
+    env: Environment, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind = request.node.callspec.params["database_url"]
+    wanted = WANTED if kind == "sqlite" else WANTED // 10
+    env.conf.set_override("release_attempts", 2, group="conductor")
+    HardwareMachine.steps = 0
+
+    @seed(SEED)
+    class Machine(HardwareMachine):
+        def __init__(self) -> None:
+            super().__init__(env)
+
+    try:
+        run_state_machine_as_test(
+            Machine,
+            settings=settings(
+                max_examples=wanted // STEPS or HISTORIES[kind],
+                stateful_step_count=STEPS,
+                deadline=None,
+                database=None,
+                # All that is found is one thing at a time, and what it takes to see it.
+                phases=(Phase.generate, Phase.shrink),
+                report_multiple_bugs=False,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    finally:
+        with capsys.disabled():
+            print(f"\nhardware model on {kind}: {HardwareMachine.steps} steps, seed {SEED}")
