@@ -18,21 +18,29 @@ import pytest
 import webob
 
 import cyborg
+from cyborg.api import microversions
 from cyborg.conductor import finishing
 from cyborg.conductor.environment import Environment
 from cyborg.domain.clock import provider_uuid
-from cyborg.domain.model import JobKind
+from cyborg.domain.model import DeviceCondition, JobKind
 from cyborg.domain.work import Work
 from cyborg.tests.functional.in_process import Service
-from cyborg.tests.helpers import deployable, device, report
+from cyborg.tests.helpers import deployable, device, handles, report
 
 SOURCE = Path(cyborg.__file__).parents[1] / "api-ref" / "source"
 SAMPLES = SOURCE / "samples"
 
 VERSION = "OpenStack-API-Version"
+NEWEST = microversions.text(microversions.MAXIMUM)
 HOSTS = ("compute-1", "compute-2")
 PROVIDERS = {host: provider_uuid(f"{host}_FakeDevice") for host in HOSTS}
 INSTANCE = "c7c8e5f1-5c2a-4b8c-9f0b-6a3a5c2d7e11"
+
+HEALTHY: dict[str, Any] = {"condition": DeviceCondition.HEALTHY}
+AILING: dict[str, Any] = {
+    "condition": DeviceCondition.DEGRADED,
+    "condition_reason": "Its memory has had errors that could be corrected.",
+}
 
 #: Refused always, and far too long.
 WITHOUT_SAMPLE = {"attributes-delete", "openapi.json-get", "deployables-uuid-program-segment-patch"}
@@ -84,7 +92,7 @@ class Conversation:
         body: object = None,
         *,
         name: str | None = None,
-        version: str = "2.4",
+        version: str = NEWEST,
         keep: bool = True,
     ) -> Any:
         """Ask, and return the answer's body.
@@ -166,10 +174,10 @@ def conversation(env: Environment) -> Iterator[Conversation]:
     )
     agents.env = env
     env.conf.set_override("public_endpoint", "https://accelerator.example.org", "api")
-    for host in HOSTS:
+    for host, how in zip(HOSTS, (HEALTHY, AILING), strict=True):
         reproducible.next_step()
-        part = deployable(f"{host}_FakeDevice", 3, programmable=True)
-        card = device(f"card of {host}", part, std_board_info={"product_id": "0xabcd"})
+        part = deployable(f"{host}_FakeDevice", 3, programmable=True, handles=handles(3))
+        card = device(f"card of {host}", part, std_board_info={"product_id": "0xabcd"}, **how)
         report(env, card, host=host)
     service = Service(env)
     yield Conversation(service, reproducible)
@@ -232,7 +240,7 @@ def about_device_profiles(talk: Conversation) -> None:
 
 
 def about_devices(talk: Conversation) -> None:
-    devices = talk.ask("GET", "/v2/devices?hostname=compute-2&status=enabled")["devices"]
+    devices = talk.ask("GET", "/v2/devices?hostname=compute-2&presence=present")["devices"]
     path = f"/v2/devices/{devices[0]['uuid']}"
     talk.ask("POST", f"{path}/disable")
     talk.ask("GET", path)
@@ -301,6 +309,6 @@ def about_ends(talk: Conversation) -> None:
 
 
 def about_errors(talk: Conversation) -> None:
-    for version, name in (("2.3", "error-2.3"), ("2.4", "error")):
+    for version, name in (("2.3", "error-2.3"), (NEWEST, "error")):
         path = "/v2/device_profiles/no-such-profile"
         talk.ask("GET", path, name=name, version=version)

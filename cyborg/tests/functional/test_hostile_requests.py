@@ -81,9 +81,9 @@ def test_json(refused: Refused) -> None:
     for raw in (
         b'[{"name": "x", "name": "y", "groups": [{"resources:FPGA": "1"}]}]',
         b'[{"name": "x", "groups": [{"resources:FPGA": NaN}]}]',
-        b'[{"name": "x", "groups": [{"accel:x": -Infinity}]}]',
-        b'[{"name": "x", "groups": [{"accel:x": 1e400}]}]',
-        b'[{"name": "x", "groups": [{"accel:x": ' + b"9" * 5000 + b"}]}]",
+        b'[{"name": "x", "groups": [{"resources:FPGA": 1, "accel:x": -Infinity}]}]',
+        b'[{"name": "x", "groups": [{"resources:FPGA": 1, "accel:x": 1e400}]}]',
+        b'[{"name": "x", "groups": [{"resources:FPGA": 1, "accel:x": ' + b"9" * 5000 + b"}]}]",
         b"[" * 50_000,
         b'{"a":' * 5000 + b"1" + b"}" * 5000,
         b"\xff",
@@ -107,8 +107,8 @@ def test_what_no_database_can_store(refused: Refused, bad: str) -> None:
     for body in (
         {"name": bad, "groups": FPGA},
         {"name": "x", "groups": FPGA, "description": bad},
-        {"name": "x", "groups": [{f"accel:{bad}": "x"}]},
-        {"name": "x", "groups": [{"accel:x": bad}]},
+        {"name": "x", "groups": [{**FPGA[0], f"accel:{bad}": "x"}]},
+        {"name": "x", "groups": [{**FPGA[0], "accel:x": bad}]},
     ):
         refused.ask(400, "POST", PROFILES, [body])
     for name in ("key", "value"):
@@ -207,10 +207,12 @@ def test_names_and_lengths(service: Service) -> None:
         change = {"op": "replace", "path": "/name", "value": bad}
         refused.ask(400, "PATCH", f"{PROFILES}/one", [change])
     for key in ("trait:CUSTOM_\n", "trait:CUSTOM_é", "resources:CUSTOM_\u0661", "accel:", "other"):
-        refused.ask(400, "POST", PROFILES, [{"name": "x", "groups": [{key: "required"}]}])
+        wanted = {**FPGA[0], key: "required"}
+        refused.ask(400, "POST", PROFILES, [{"name": "x", "groups": [wanted]}])
     long = "x" * (MAX_DESCRIPTION + 1)
     refused.ask(400, "POST", PROFILES, [{"name": "x", "groups": FPGA, "description": long}])
-    refused.ask(400, "POST", PROFILES, [{"name": "x", "groups": [{"accel:x": "x" * 60_000}]}])
+    wide = {**FPGA[0], "accel:x": "x" * 60_000}
+    refused.ask(400, "POST", PROFILES, [{"name": "x", "groups": [wide]}])
     for values in ({"key": "k" * 256}, {"key": ""}, {"value": "v" * 256}, {"key": None}):
         body = {"deployable_uuid": PROVIDER, "key": "k", "value": "v", **values}
         refused.ask(400, "POST", ATTRIBUTES, body)
@@ -236,7 +238,7 @@ def test_the_longest_are_stored_whole(service: Service) -> None:
     uuid = service.ask("POST", ATTRIBUTES, body).json["uuid"]
     found = service.ask("GET", f"{ATTRIBUTES}/{uuid}").json
     assert (found["key"], found["value"]) == (body["key"], body["value"])
-    groups = [{"accel:x": "x" * 59_000}]
+    groups = [{**FPGA[0], "accel:x": "x" * 59_000}]
     answer = service.ask("POST", PROFILES, [{"name": "x", "groups": groups}])
     assert answer.json["groups"] == groups
 

@@ -101,8 +101,9 @@ def _fill(connection: sa.Connection, count: int) -> list[str]:
         f" 'node', UUID(), UUID(), 1, UTC_TIMESTAMP(6) {numbers}"
     )
     connection.exec_driver_sql(
-        "INSERT INTO attach_handles (uuid, deployable_id, attach_type, attach_info, `condition`,"
-        " needs_release, accelerator_request_id, created_at) SELECT UUID(), 1, 'PCI',"
+        "INSERT INTO attach_handles (uuid, deployable_id, host_id, hardware, shares, attach_type,"
+        " attach_info, `condition`, needs_release, accelerator_request_id, created_at)"
+        " SELECT UUID(), 1, 1, CONCAT('hardware ', seq), '[]', 'PCI',"
         """ CONCAT('{"bus": "', seq, '"}'), 'ready', 0, seq, UTC_TIMESTAMP(6) """ + numbers
     )
     arqs = sa.select(accelerator_requests.c.uuid).order_by(accelerator_requests.c.id)

@@ -78,7 +78,8 @@ def _fill(connection: sa.Connection, number: int, chance: random.Random) -> None
         std_board_info="",
         vendor_board_info="",
         status=few("enabled", "maintaining"),
-        presence="present",
+        presence=few("present", "suspect"),
+        condition=few("unmonitored", "healthy", "degraded"),
     )
     _insert(
         connection,
@@ -108,6 +109,9 @@ def _fill(connection: sa.Connection, number: int, chance: random.Random) -> None
         "attach_handles",
         few,
         deployable_id=1,
+        host_id=1,
+        hardware=str(number),
+        shares="[]",
         attach_type=few("PCI", "MDEV"),
         attach_info=json.dumps({"n": number}),
         condition="ready",
@@ -260,13 +264,16 @@ def test_profiles_by_what_they_ask_for(
 
 def test_usage(filled: Database) -> None:
     handles, arqs = metadata.tables["attach_handles"], metadata.tables["accelerator_requests"]
+    cards_of = metadata.tables["devices"]
     with filled.engine.begin() as connection:
+        connection.execute(cards_of.update().values(status="enabled"))
         ids = list(connection.scalars(sa.select(handles.c.id).order_by(handles.c.id)))
         owners = list(connection.scalars(sa.select(arqs.c.id).order_by(arqs.c.id)))
         for handle, values in (
             (ids[0], {"accelerator_request_id": owners[0]}),
             (ids[1], {"accelerator_request_id": owners[1], "condition": "vanished"}),
             (ids[2], {"condition": "quarantined"}),
+            (ids[4], {"condition": "unclean"}),
             (ids[3], {"deployable_id": 2}),
         ):
             connection.execute(handles.update().where(handles.c.id == handle).values(values))
@@ -275,7 +282,7 @@ def test_usage(filled: Database) -> None:
             parts = devices.list_deployables(connection, with_usage=True)
         assert len(statements) == 3
         by_id = {part.id: part.usage for part in parts}
-        assert by_id[1] == Usage(total=12, used=2, free=9)
+        assert by_id[1] == Usage(total=12, used=2, free=8)
         assert by_id[2] == Usage(total=1, used=0, free=1)
         assert by_id[3] == Usage(0, 0, 0)
         cards = devices.list_devices(connection, with_usage=True)
@@ -285,4 +292,4 @@ def test_usage(filled: Database) -> None:
                 sum(u.total for u in own), sum(u.used for u in own), sum(u.free for u in own)
             )
         states = [handle.state.value for handle in usage.list_handles(connection, 1)]
-    assert states == ["used", "used", "quarantined"] + ["free"] * 9
+    assert states == ["used", "used", "quarantined", "cleaning"] + ["free"] * 8
