@@ -7,25 +7,13 @@ from dataclasses import replace
 
 from cyborg.domain.changes import Event, HandleChange, Move, Row
 from cyborg.domain.comparison import UNCLEAN, Comparison, Occupant, Place, dirt_of
-from cyborg.domain.dirt import (
-    are_apart,
-    carried,
-    dirty_elsewhere,
-    held_elsewhere,
-    is_in_new_place,
-)
+from cyborg.domain.dirt import are_apart, carried, dirty_elsewhere, held_elsewhere
 from cyborg.domain.hardware import is_address
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport
 from cyborg.domain.matching import Match
 from cyborg.domain.memories import give_back
 from cyborg.domain.model import DeviceCondition, HandleCondition, Presence
-from cyborg.domain.recorded import (
-    DIRTY,
-    Memory,
-    RecordedDeployable,
-    RecordedDevice,
-    RecordedHandle,
-)
+from cyborg.domain.recorded import DIRTY, RecordedDeployable, RecordedDevice, RecordedHandle
 
 _READY = HandleCondition.READY
 _BAD = {DeviceCondition.FAILED: Event.FAILED, DeviceCondition.DEGRADED: Event.DEGRADED}
@@ -40,32 +28,33 @@ def leave_places(c: Comparison) -> None:
     for each in c.matches.seen:
         for part in each.seen.deployables:
             place = c.places.get(part.name.lower())
-            if each.recorded is not None and (place is None or not _is_of(place.device, each)):
-                c.elsewhere.add(each.recorded.id)
             if place is not None and not _is_of(place.device, each):
-                if place.part.is_held:
-                    c.waiting.add(_row_of(each))
                 _leave(c, place, each.seen)
             for handle in part.handles:
                 at, row = c.rows.get(handle.key, (None, None))
                 if at is not None and row is not None and not _is_of(at.device, each):
-                    _leave_address(c, each, at, row)
+                    dirt = dirt_of(at.part, row)
+                    if dirt is not None:
+                        c.taint(at.device, dirt)
 
 
 def arrive(c: Comparison, each: Match) -> None:
     """Record a device that was seen, and all that can be recorded of it now."""
     device, seen = each.recorded, each.seen
     bare = replace(seen, deployables=())
+    owner: Row
     if device is None:
+        owner = seen.identity
         c.out.new_devices.append(bare)
         c.notice(Event.FOUND, None, seen)
         if seen.condition in _BAD:
             c.notice(_BAD[seen.condition], None, seen, seen.condition_reason or "")
     else:
+        owner = device.id
         if device.presence is not Presence.PRESENT or device.report != bare:
             c.out.changed_devices.append((device.id, bare))
         _tell(c, device, seen)
-    targets = _Arrival(c, each).deployables(_row_of(each))
+    targets = _Arrival(c, each).deployables(owner)
     if device is not None:
         give_back(c, device, targets)
 
@@ -90,14 +79,6 @@ def _leave(c: Comparison, place: Place, seen: DeviceReport) -> None:
             c.taint(device, dirt)
 
 
-def _leave_address(c: Comparison, each: Match, at: Place, row: RecordedHandle) -> None:
-    dirt = dirt_of(at.part, row)
-    if dirt is not None:
-        c.taint(at.device, dirt)
-    if row.is_owned or row.is_busy:
-        c.waiting.add(_row_of(each))
-
-
 class _Arrival:
     """One device that was seen, on its way into the record."""
 
@@ -108,8 +89,7 @@ class _Arrival:
         self._elsewhere = held_elsewhere(each)
         #: Dirty handles of it in places where it is no longer: it takes the dirt along.
         self._dirty = dirty_elsewhere(each)
-        if _row_of(each) not in c.waiting:
-            c.carried |= carried(each, self._dirty)
+        c.carried |= carried(each, self._dirty)
         #: How handles of it are that nobody has, because of where the card has been.
         self._taint = self._find_taint()
         if each.recorded is not None and self._elsewhere:
@@ -138,25 +118,23 @@ class _Arrival:
 
     def _find_taint(self) -> HandleCondition | None:
         device, c = self._each.recorded, self._c
-        nameless, row = self._each.nameless, _row_of(self._each)
-        memory = c.memories.get(row, Memory())
-        taint = memory.taint
-        waits = row in c.waiting
-        if taint is None and memory.waits and not waits:
-            taint = UNCLEAN
-        known_better = device is not None and nameless and not _is_nameless(device)
+        nameless = self._each.nameless
         # It may be any of the cards that are nowhere.
         may_be_stray = c.has_strays if nameless else c.has_nameless_strays
+        if device is None:
+            return UNCLEAN if may_be_stray else None
+        memory = c.memories[device.id]
+        known_better = nameless and not _is_nameless(device)
+        taint = memory.taint
         if taint is None and may_be_stray:
             unsure = known_better and not memory.anonymous
-            if unsure or device is None or device.presence is not Presence.PRESENT:
+            if unsure or device.presence is not Presence.PRESENT:
                 taint = UNCLEAN
-        memory = replace(memory, anonymous=known_better, waits=waits)
-        is_placed = any(part.handles for part in self._each.seen.deployables)
-        if is_placed and not (waits and taint is HandleCondition.QUARANTINED):
+        memory = replace(memory, anonymous=known_better)
+        if any(part.handles for part in self._each.seen.deployables):
             memory = replace(memory, taint=None, taint_reason=None)
-        c.memories[row] = memory
-        if device is not None and taint is not None:
+        c.memories[device.id] = memory
+        if taint is not None:
             c.tainted.add(device.id)
         return taint
 
@@ -200,13 +178,10 @@ class _Arrival:
         if not part.needs_release:
             # Nothing of whoever had the card stays on it.
             return _READY
-        if self._taint or any(handle.condition is UNCLEAN for handle in self._dirty):
-            return UNCLEAN
         # What shares a counter with what is held cannot be taken before that is free and clean.
-        if any(are_apart(report.shares, held) for held in self._elsewhere):
-            return UNCLEAN
-        # A card that is known may have been used wherever it was before.
-        return UNCLEAN if is_in_new_place(self._each, report) else _READY
+        apart = any(are_apart(report.shares, held) for held in self._elsewhere)
+        unclean = any(handle.condition is UNCLEAN for handle in self._dirty)
+        return UNCLEAN if self._taint or apart or unclean else _READY
 
     def _brings_quarantine(self, report: HandleReport) -> bool:
         """Return whether the card has what could not be cleaned, and this may be that."""
@@ -263,10 +238,6 @@ def _tell(c: Comparison, device: RecordedDevice, seen: DeviceReport) -> None:
         c.notice(_BAD[after], device, seen, seen.condition_reason or "")
     elif before in _BAD:
         c.notice(Event.MENDED, device, seen)
-
-
-def _row_of(each: Match) -> Row:
-    return each.seen.identity if each.recorded is None else each.recorded.id
 
 
 def _is_of(device: RecordedDevice, each: Match) -> bool:

@@ -13,7 +13,6 @@ from cyborg.domain.matching import match
 from cyborg.domain.model import HandleCondition
 from cyborg.domain.recorded import (
     DIRTY,
-    Memory,
     OperatorsWord,
     RecordedDeployable,
     RecordedDevice,
@@ -63,11 +62,7 @@ class Comparison:
             handle.key: (place, handle) for place in places for handle in place.part.handles
         }
         self.out = Difference()
-        self.memories: dict[Row, Memory] = {device.id: device.memory for device in recorded}
-        #: Ids of devices that are seen in places where they were not before.
-        self.elsewhere: set[int] = set()
-        #: Devices that are in places which are held for others.
-        self.waiting: set[Row] = set()
+        self.memories = {device.id: device.memory for device in recorded}
         #: All that operators say of deployables, as far as it changes.
         self.words: dict[Row, tuple[tuple[str, str], ...]] = {}
         #: Ids of handles that a deployable of the report has.
@@ -143,7 +138,6 @@ def dirt_of(part: RecordedDeployable, handle: RecordedHandle) -> HandleCondition
 
 
 def _was_used(device: RecordedDevice) -> bool:
-    memory = device.memory
-    return (memory.taint is not None or memory.waits) or any(
+    return device.memory.taint is not None or any(
         dirt_of(part, handle) for part in device.deployables for handle in part.handles
     )

@@ -50,8 +50,7 @@ def _rest_of(
     rest: Sequence[RecordedHandle],
 ) -> None:
     """Deal with what a device lacks that was seen."""
-    # A card that is seen somewhere else is not where it was, whatever is under way there.
-    patient = device.is_busy and device.id not in c.elsewhere
+    patient = device.is_busy
     tainted = device.id in c.tainted and part.report.needs_release
     kept = [
         handle

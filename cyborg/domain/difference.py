@@ -8,9 +8,8 @@ transaction.
   or replaced, deployables and handles that nobody has go over to the card that is there now.
 * What somebody has stays as it is until it is given back, and is marked as vanished if the
   report lacks it. What the report has in its stead waits, and everything else is applied.
-* Dirt goes where the card goes. What comes to another card, what a known card has in a place
-  where it had nothing, and what comes back after it was not cleaned, is unclean: it is cleaned
-  before anybody gets it. So is a card that was where somebody holds the address of another.
+* What comes to another card, and what comes back after it was not cleaned, is unclean: it is
+  cleaned before anybody gets it.
 * What the report lacks is not offered from then on, and goes when it has been lacking for long
   enough. Whole devices stay offered until then. Nothing counts as lacking that the agent could
   not look at, or that belongs to a device on which work is under way.
@@ -22,12 +21,12 @@ import datetime
 from collections.abc import Sequence
 
 from cyborg.domain.arrivals import arrive, leave_places
-from cyborg.domain.changes import Difference, Row
+from cyborg.domain.changes import Difference
 from cyborg.domain.comparison import Comparison
 from cyborg.domain.departures import depart
 from cyborg.domain.hardware import Sharing, sharing_of
 from cyborg.domain.inventory import Snapshot
-from cyborg.domain.recorded import Memory, RecordedDevice
+from cyborg.domain.recorded import RecordedDevice
 
 
 def difference(
@@ -50,11 +49,11 @@ def difference(
         arrive(comparison, each)
     depart(comparison)
     out = comparison.out
-    before: dict[Row, Memory] = {device.id: device.memory for device in recorded}
+    before = {device.id: device.memory for device in recorded}
     out.memories = [
-        (row, memory)
-        for row, memory in comparison.memories.items()
-        if memory != before.get(row, Memory()) and row not in out.removed_devices
+        (id_, memory)
+        for id_, memory in comparison.memories.items()
+        if memory != before[id_] and id_ not in out.removed_devices
     ]
     out.words = list(comparison.words.items())
     wanted = sharing_of(comparison.occupants)

@@ -46,29 +46,26 @@ def carried(each: Match, dirty: Iterable[RecordedHandle]) -> set[int]:
 
     Others stay: a part of the card may come later, in yet another place.
     """
-    is_elsewhere = _is_elsewhere(each)
+    new = _new(each)
+    new_counters = counters_of(new)
+    known = {handle.key for handle in new}
+    left = [handle for handle in _reported(each) if handle.key not in known]
+    vanished = HandleCondition.VANISHED
+    before = [handle for handle in _recorded(each) if handle.condition is not vanished]
+    is_complete = not left and len(new) >= len(before)
     found = set()
     for handle in dirty:
         own = counters_of([handle])
-        sharing = [other for other in _reported(each) if counters_of([other]) & own]
-        if sharing:
-            # What cannot be cleaned stays, and takes its share from whatever shape there is.
-            is_unclean = handle.condition is HandleCondition.UNCLEAN
-            is_all_there = own <= counters_of(sharing) and _is_another_shape(each, handle, sharing)
-            is_carried = is_unclean and is_all_there
+        if own & new_counters:
+            # The same hardware in another shape, all of it. What cannot be cleaned stays, and
+            # takes its share from whatever shape there is.
+            is_all_new = own <= new_counters - counters_of(left)
+            is_carried = is_all_new and handle.condition is HandleCondition.UNCLEAN
         else:
-            is_carried = is_elsewhere
+            is_carried = is_complete
         if is_carried and not handle.is_busy:
             found.add(handle.id)
     return found
-
-
-def is_in_new_place(each: Match, report: HandleReport) -> bool:
-    """Return whether a handle is of a card that is known, and not of hardware that is: it shares
-    nothing with what is recorded of the card."""
-    if each.recorded is None:
-        return False
-    return all(are_apart(report.shares, handle) for handle in _recorded(each))
 
 
 def counters_of(handles: Iterable[HandleReport | RecordedHandle]) -> set[str]:
@@ -95,22 +92,3 @@ def _new(each: Match) -> list[HandleReport]:
     """Return what of a card is where it was not in the report before."""
     known = {handle.key for handle in _recorded(each) if not handle.absence.count}
     return [handle for handle in _reported(each) if handle.key not in known]
-
-
-def _is_elsewhere(each: Match) -> bool:
-    """Return whether all of a card is in another place than where it was seen last."""
-    parts = each.recorded.deployables if each.recorded else ()
-    last = [part for part in parts if not part.absence.count] or parts
-    names = {part.name.lower() for part in each.seen.deployables}
-    functions = sum(len(part.handles) for part in last)
-    left = not any(part.report.name.lower() in names for part in last)
-    return left and len(_reported(each)) >= functions
-
-
-def _is_another_shape(each: Match, handle: RecordedHandle, sharing: Sequence[HandleReport]) -> bool:
-    """Return whether the hardware of a handle is only there in other shapes than that."""
-    known = {row.key for row in _recorded(each)}
-    shape = (handle.type, handle.info.get("asked_type"))
-    if any((other.type, other.info.get("asked_type")) == shape for other in sharing):
-        return not any(other.key in known for other in sharing)
-    return True

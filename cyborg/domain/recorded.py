@@ -88,13 +88,10 @@ class Memory:
     words: tuple[OperatorsWord, ...] = ()
     #: It was last seen under its address only.
     anonymous: bool = False
-    #: It was last seen in a place that is held for another device: whoever has that, and is
-    #: started again, uses this one.
-    waits: bool = False
 
     def __bool__(self) -> bool:
         """Return whether there is anything to remember once it is gone."""
-        return bool(self.taint or self.content_unknown or self.words or self.waits)
+        return bool(self.taint or self.content_unknown or self.words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,14 +170,14 @@ class _Writer:
         for id_, report in changes.changed_devices:
             present: dict[str, Any] = {"presence": Presence.PRESENT, "absence": Absence()}
             devices[id_] = replace(devices[id_], report=replace(report, deployables=()), **present)
+        for id_, memory in changes.memories:
+            kept = memory if memory or memory.anonymous else Memory()
+            devices[id_] = replace(devices[id_], memory=kept)
         for report in changes.new_devices:
             id_ = self._record.new_id()
             bare = replace(report, deployables=())
             devices[id_] = RecordedDevice(id_, new_uuid(), bare, Presence.PRESENT)
             self._new_devices[report.identity] = id_
-        for row, memory in changes.memories:
-            kept = memory if memory or memory.anonymous else Memory()
-            devices[self._device(row)] = replace(devices[self._device(row)], memory=kept)
         _require_unique("identity", [device.report.identity for device in devices.values()])
 
     def _write_parts(self) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from cyborg.conductor import releasing
 from cyborg.domain.inventory import DeviceReport
 from cyborg.domain.model import HandleCondition, Presence
 from cyborg.tests.functional.conductor.field_cases.hardware import but, card, gpu, part, pci
@@ -174,28 +173,3 @@ def test_k3_own_another_trait_is_applied_beside_what_waits(machine: Machine) -> 
     machine.bind(name("03"), "PGPU")
     machine.report(at("B", "03"), but(at("A", "04"), model="after an update"))
     assert machine.device("A").model == "after an update"
-
-
-def test_k3_own_a_card_that_stood_at_the_address_of_a_server(machine: Machine) -> None:
-    """Found with hosts that start their servers again: whatever is at the address that a server
-    has is what it gets, and the card goes on to another slot with what that left on it."""
-    machine.report(at("A", "03"), at("B", "04"))
-    bound = machine.bind(name("03"), "PGPU")
-    machine.report(at("B", "03"))
-    machine.refusal(name("03"), "PGPU")
-    machine.report(at("B", "05"))
-    assert machine.hardware(name("05")) == {"0000:05:00.0": UNCLEAN}
-    machine.refusal(name("05"), "PGPU")
-    assert machine.answer() == 1
-    machine.bind(name("05"), "PGPU")
-    assert machine.arq(bound).attach_handle == bound.attach_handle
-
-
-def test_k3_own_a_card_that_moves_while_it_is_cleaned(machine: Machine) -> None:
-    """Found here: what an agent works on keeps its last report, and a card that is seen in
-    another slot is not where it was, all the same."""
-    machine.report(card("A", part("a", "PGPU", pci("0000:03:00.0"), pci("0000:03:00.1"))))
-    bound = machine.bind("a", "PGPU")
-    releasing.unbind(machine.env, [bound.uuid])
-    machine.report(card("A", part("b", "PGPU", pci("0000:04:00.0"), pci("0000:04:00.1"))))
-    machine.refusal("a", "PGPU")

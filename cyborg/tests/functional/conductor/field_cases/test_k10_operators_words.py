@@ -69,7 +69,6 @@ def test_k10_own_a_disabled_card_comes_back_in_another_slot(machine: Machine) ->
     elsewhere = gpu("GPU-a", "0000:51:00.0")
     for _ in range(5):
         machine.report(elsewhere, OTHER)
-        machine.answer()
         assert machine.device("GPU-a").status == DeviceStatus.MAINTAINING
         machine.refusal("compute-1_0000:51:00.0", "PGPU")
     assert machine.attributes("compute-1_0000:51:00.0")["room"] == "12"
