@@ -8,6 +8,7 @@ before (:class:`Publish`). How one provider is made so is :mod:`cyborg.conductor
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -31,8 +32,10 @@ LOG = log.getLogger(__name__)
 #: How many jobs one look takes at most.
 BATCH = 20
 
-#: Seconds that an answer of the API waits for Placement, for each call to it.
+#: Seconds that an answer of the API waits for Placement, for each call to it; and so many calls,
+#: which are those of one provider, however many it concerns.
 INLINE_TIMEOUT = 5.0
+INLINE_CALLS = 2
 INLINE_LEASE = 30
 
 #: Most seconds between two attempts: Placement or the compute node's provider may be there
@@ -58,7 +61,8 @@ class Publish:
         inventory = ProviderJobKind.INVENTORY
         with env.database.reader() as connection:
             jobs = provider_jobs.of_providers(connection, self.providers, inventory)
-        _work(env, env.placement, jobs, INLINE_TIMEOUT)
+        end = time.monotonic() + INLINE_CALLS * INLINE_TIMEOUT
+        _work(env, env.placement, jobs, end)
 
 
 def mark(
@@ -110,14 +114,18 @@ def sweep(env: Environment) -> int:
 
 
 def _work(
-    env: Environment, placement: Placement, jobs: Sequence[ProviderJob], timeout: float | None
+    env: Environment, placement: Placement, jobs: Sequence[ProviderJob], end: float | None
 ) -> None:
+    """Do jobs, one after the other.
+
+    :param end: when somebody waits for the answer no longer, by the monotonic clock.
+    """
     roots: dict[str, str | None] = {}
     waiting: dict[str, list[ProviderJob]] = {}
     for position, job in enumerate(jobs):
         try:
             with working_for(job.request_id, job.global_request_id):
-                _synchronise(env, placement, job, roots, timeout)
+                _synchronise(env, placement, job, roots, _time_of_a_call(end))
         except ServiceUnavailable as error:
             # It is the same for all others.
             left = jobs[position:]
@@ -134,6 +142,19 @@ def _work(
     for reason, members in waiting.items():
         LOG.warning("providers wait host=%s jobs=%d: %s", members[0].host, len(members), reason)
         _postpone(env, members, SOON, reason)
+
+
+def _time_of_a_call(end: float | None) -> float | None:
+    """Return how long a call about the next provider may take, so that its calls end in time.
+
+    :raises ServiceUnavailable: there is no time left.
+    """
+    if end is None:
+        return None
+    left = end - time.monotonic()
+    if left <= 0:
+        raise ServiceUnavailable("Placement is slow, and the answer does not wait any more.")
+    return min(INLINE_TIMEOUT, left / INLINE_CALLS)
 
 
 def _postpone(env: Environment, jobs: Sequence[ProviderJob], most: float, error: str) -> None:

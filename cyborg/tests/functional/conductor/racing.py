@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
+import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
@@ -16,24 +18,19 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from cyborg.clients.placement import (
-    Placement,
-    Provider,
-    ProviderInventories,
-    ProviderTraits,
-)
+from cyborg.conductor import inventory
 from cyborg.conductor.environment import Environment
+from cyborg.db.database import Database
 from cyborg.db.providers import recorded_providers
 from cyborg.db.tables import accelerator_requests, attach_handles, deployables
 from cyborg.domain.hardware import Share
-from cyborg.domain.inventory import DeployableReport, HandleReport
+from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport, Snapshot
 from cyborg.domain.model import HandleCondition
-from cyborg.domain.providers import OWNER_TRAIT, Inventories
 from cyborg.domain.recorded import DIRTY
 from cyborg.domain.states import ArqState, is_reserved
 from cyborg.tests.functional.conductor.harness import rows
 from cyborg.tests.functional.conductor.test_races import at_once
-from cyborg.tests.helpers import HOST
+from cyborg.tests.helpers import HOST, an_interval_later
 
 #: Of each race.
 ROUNDS = int(os.environ.get("CYBORG_TEST_RACES", "100"))
@@ -43,6 +40,9 @@ on_servers = pytest.mark.parametrize("database_url", ["mariadb", "postgresql"], 
 
 #: Seconds that the threads of a round begin one after the other, at most.
 _SPREAD = 0.02
+
+#: Seconds after which a thread has not come to where it should.
+_PATIENCE = 30
 
 #: How MariaDB and PostgreSQL say that a transaction was given up for another one: a deadlock, a
 #: lock that was waited for too long, two that cannot both be.
@@ -97,6 +97,17 @@ def _part(
     return DeployableReport(**values)
 
 
+def report_of(env: Environment, *cards: DeviceReport) -> dict[str, Any]:
+    """Return a report, as it crosses, that comes an interval after the one before."""
+    an_interval_later(env)
+    return Snapshot(devices=cards).to_wire()
+
+
+def reporting(env: Environment, *cards: DeviceReport, host: str = HOST) -> Callable[[], None]:
+    """Return what reports these cards, an interval after the report before."""
+    return partial(inventory.report, env, host, report_of(env, *cards))
+
+
 def round_of(dice: random.Random, *actions: Callable[[], object]) -> list[str]:
     """Do these at once, each a little later than it could be; return how each ended."""
     return at_once([partial(_later, dice.uniform(0, _SPREAD), action) for action in actions])
@@ -107,41 +118,27 @@ def _later(seconds: float, action: Callable[[], object]) -> None:
     action()
 
 
-class QuickPlacement(Placement):
-    """Placement in memory: every provider is there, ours, and below its host's."""
+@contextmanager
+def held_open(env: Environment, action: Callable[[Environment], object]) -> Iterator[None]:
+    """Let another conductor do something, and not commit it before this ends."""
+    database = Database(env.conf)
+    done, go_on = threading.Event(), threading.Event()
 
-    def __init__(self) -> None:
-        self._inventories: dict[str, Inventories] = {}
-        self._generations: Counter[str] = Counter()
+    def wait(_connection: sa.Connection) -> None:
+        done.set()
+        assert go_on.wait(_PATIENCE)
 
-    def provider(self, uuid: str) -> Provider | None:
-        return Provider(uuid, uuid, self._generations[uuid], "root")
-
-    def provider_named(self, name: str) -> Provider | None:
-        return Provider("root", name, 1, None)
-
-    def delete_provider(self, uuid: str) -> None:
-        self._inventories.pop(uuid, None)
-
-    def inventories(self, uuid: str, timeout: float | None = None) -> ProviderInventories | None:
-        return ProviderInventories(self._generations[uuid], self._inventories.get(uuid, {}))
-
-    def put_inventories(
-        self,
-        uuid: str,
-        generation: int,
-        inventories: Inventories,
-        timeout: float | None = None,
-    ) -> int:
-        self._inventories[uuid] = inventories
-        self._generations[uuid] += 1
-        return self._generations[uuid]
-
-    def traits(self, uuid: str) -> ProviderTraits | None:
-        return ProviderTraits(self._generations[uuid], frozenset({OWNER_TRAIT}))
-
-    def put_traits(self, uuid: str, generation: int, traits: Collection[str]) -> int:
-        return self._generations[uuid]
+    sa.event.listen(database.engine, "commit", wait)
+    other = dataclasses.replace(env, database=database)
+    thread = threading.Thread(target=action, args=(other,))
+    thread.start()
+    try:
+        assert done.wait(_PATIENCE), "it has not come to its end"
+        yield
+    finally:
+        go_on.set()
+        thread.join()
+        database.dispose()
 
 
 @contextmanager
@@ -162,7 +159,7 @@ def nobody_gives_up(env: Environment) -> Iterator[None]:
         yield
     finally:
         sa.event.remove(engine, "handle_error", note)
-    assert given_up == [], given_up
+    assert given_up == []
     assert _deadlocks(engine) == before
 
 
@@ -195,16 +192,28 @@ def check_offers(env: Environment) -> None:
     As Placement would, that is without what Nova has allocated.
     """
     handles = _handles(env)
-    left = _left(handles)
     bound = {row.id for row in rows(env, accelerator_requests) if row.state == ArqState.BOUND}
     assert bound <= {each.accelerator_request_id for each in handles}, "bound to nothing"
     allocated = Counter(h.deployable_id for h in handles if h.state and not is_reserved(h))
+    can = bindable(env)
     for part in rows(env, deployables):
-        free = [each for each in handles if each.deployable_id == part.id and _is_free(each)]
-        room = dict(left)
-        can = sum(_fits(each, room) for each in free)
         offered = _offered(env, part.rp_uuid) - allocated[part.id]
-        assert offered <= can, f"{offered} offered of {part.name}, {can} can be bound"
+        assert offered <= can[part.rp_uuid], f"{offered} of {part.name} offered: {can}"
+
+
+def bindable(env: Environment) -> Mapping[str, int]:
+    """Return how many handles of each provider alone could be bound, by the rows of handles.
+
+    Whether its device is there and works is not looked at.
+    """
+    handles = _handles(env)
+    left = _left(handles)
+    can = {}
+    for part in rows(env, deployables):
+        room = dict(left)
+        free = [each for each in handles if each.deployable_id == part.id and _is_free(each)]
+        can[part.rp_uuid] = sum(_fits(each, room) for each in free)
+    return can
 
 
 def _handles(env: Environment) -> Sequence[sa.Row[Any]]:
@@ -221,7 +230,8 @@ def _handles(env: Environment) -> Sequence[sa.Row[Any]]:
         arqs.suspicion,
     ).outerjoin(accelerator_requests, arqs.id == attach_handles.c.accelerator_request_id)
     with env.database.reader() as connection:
-        return connection.execute(query).all()
+        # In the order in which they are given out.
+        return connection.execute(query.order_by(attach_handles.c.id)).all()
 
 
 def _offered(env: Environment, uuid: str) -> int:
@@ -232,10 +242,10 @@ def _offered(env: Environment, uuid: str) -> int:
 
 def _left(handles: Sequence[sa.Row[Any]]) -> dict[tuple[int, str], Fraction]:
     """Return what is left of each counter of each host."""
-    left: dict[tuple[int, str], Fraction] = defaultdict(lambda: Fraction(1))
+    left: dict[tuple[int, str], Fraction] = {}
     for handle in handles:
         for counter, taken in _amounts(handle).items():
-            left[counter] -= taken if _occupies(handle) else 0
+            left[counter] = left.get(counter, Fraction(1)) - (taken if _occupies(handle) else 0)
     return left
 
 

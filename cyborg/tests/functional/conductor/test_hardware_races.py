@@ -16,35 +16,27 @@ from typing import Any
 
 import pytest
 
-from cyborg.conductor import (
-    binding,
-    catalogue,
-    creating,
-    finishing,
-    inventory,
-    programming,
-    providers,
-    releasing,
-)
+from cyborg.conductor import releasing
 from cyborg.conductor.environment import Environment
-from cyborg.db.tables import devices, jobs
 from cyborg.domain.clock import new_uuid, provider_uuid
-from cyborg.domain.inventory import DeployableReport, DeviceReport, Snapshot
-from cyborg.domain.model import DeviceCondition, DeviceStatus, JobKind
-from cyborg.tests.functional.conductor.harness import PROJECT, bind, held, let_run_out, make, rows
+from cyborg.domain.inventory import DeployableReport, DeviceReport
+from cyborg.domain.model import DeviceCondition
+from cyborg.tests.functional.conductor.harness import bind, held, make
+from cyborg.tests.functional.conductor.quick_placement import QuickPlacement
 from cyborg.tests.functional.conductor.racing import (
     ROUNDS,
-    QuickPlacement,
     check_hardware,
     check_offers,
     mediated,
     nobody_gives_up,
     on_servers,
     parts,
+    reporting,
     round_of,
     whole,
 )
-from cyborg.tests.helpers import HOST, an_interval_later, deployable, device, profile, report
+from cyborg.tests.functional.conductor.storm import HARMLESS, Storm
+from cyborg.tests.helpers import HOST, device, profile, report
 
 pytestmark = on_servers
 
@@ -68,12 +60,6 @@ def calm(env: Environment) -> Iterator[Environment]:
     with nobody_gives_up(env):
         yield env
     check_offers(env)
-
-
-def reporting(env: Environment, *cards: DeviceReport, host: str = HOST) -> Callable[[], None]:
-    """Return a report that comes an interval after the one before."""
-    an_interval_later(env)
-    return partial(inventory.report, env, host, Snapshot(devices=cards).to_wire())
 
 
 def binds(env: Environment, *wanted: tuple[str, str]) -> dict[str, Callable[[], None]]:
@@ -169,122 +155,25 @@ def test_two_drivers_handles_of_one_function(calm: Environment) -> None:
     assert tally["one ok"] > 0 < tally["two ok"], "it was no race"
 
 
-class Storm:
-    """All that happens to two cards of a host, each whole and in parts, and to another host."""
-
-    def __init__(self, env: Environment, dice: random.Random) -> None:
-        self.env = env
-        self.dice = dice
-        self.arqs: list[str] = []
-        self.names = 0
-
-    def actions(self) -> list[tuple[str, Callable[[], object]]]:
-        """Choose what happens at once, by the rows as they are before."""
-        choices = {
-            self.bind: 8,
-            self.unbind: 3,
-            self.delete: 4,
-            self.answer: 6,
-            self.disable: 2,
-            self.program: 2,
-            self.report: 4,
-            self.report_elsewhere: 2,
-            self.sweep: 2,
-        }
-        chosen = self.dice.choices(list(choices), list(choices.values()), k=6)
-        return [(choose.__name__, choose()) for choose in chosen]
-
-    def bind(self) -> Callable[[], object]:
-        """Of one card, or of both."""
-        made = creating.create(self.env, self.dice.choice(["whole", "part", "both"]), PROJECT)
-        self.arqs += [arq.uuid for arq in made]
-        instance = new_uuid()
-        bindings = {}
-        for arq in made:
-            shape = whole if "resources:PGPU" in arq.group else parts
-            rp = provider_uuid(shape(self.dice.choice(BUSES)).name)
-            values = {"hostname": HOST, "device_rp_uuid": rp, "instance_uuid": instance}
-            bindings[arq.uuid] = values
-        return partial(binding.bind, self.env, bindings, PROJECT, self.dice.random() < 0.8)
-
-    def unbind(self) -> Callable[[], object]:
-        return partial(releasing.unbind, self.env, self.some_arqs())
-
-    def delete(self) -> Callable[[], object]:
-        return partial(releasing.delete, self.env, self.some_arqs())
-
-    def some_arqs(self) -> list[str]:
-        return self.dice.sample(self.arqs, min(3, len(self.arqs)))
-
-    def answer(self) -> Callable[[], object]:
-        """What an agent does next: most things work, some do not yet."""
-        work = [row for row in rows(self.env, jobs) if row.kind in AGENTS_WORK]
-        if not work:
-            return list
-        job = self.dice.choice(work)
-        error = self.dice.choices([None, "not yet"], [4, 1])[0]
-
-        def act() -> None:
-            finishing.begin(self.env, job.host, job.uuid, job.generation, 0)
-            finishing.finish(self.env, job.host, job.uuid, job.generation, error)
-
-        return act
-
-    def disable(self) -> Callable[[], object]:
-        card = self.dice.choice(rows(self.env, devices))
-        status = self.dice.choices(list(DeviceStatus), [3, 1])[0]
-        return partial(catalogue.set_device_status, self.env, card.uuid, status)
-
-    def program(self) -> Callable[[], object]:
-        part = provider_uuid(parts(self.dice.choice(BUSES)).name)
-        return partial(programming.program, self.env, part, new_uuid(), PROJECT)
-
-    def report(self) -> Callable[[], object]:
-        """Of cards that are whole or in parts, cut otherwise, or have failed."""
-        return reporting(self.env, *(self.card(bus) for bus in BUSES))
-
-    def card(self, bus: str) -> DeviceReport:
-        left, dirty = (parts(bus, count, programmable=True) for count in (0, 4)), bus == "42"
-        none, four = left
-        shapes = self.dice.choice(
-            [(whole(bus, needs_release=True), four)] * 3
-            + [(mediated(bus, needs_release=dirty), none), (whole(bus, needs_release=True), none)]
-        )
-        condition = self.dice.choices(list(DeviceCondition), [4, 2, 1, 4])[0]
-        return device(f"card-{bus}", *shapes, condition=condition)
-
-    def report_elsewhere(self) -> Callable[[], object]:
-        """Cards of another host come and go. What comes is new: of what comes back at once,
-        MariaDB locks the neighbours, which are this host's."""
-        self.names += 1
-        cards = [
-            device(f"card-{number}", deployable(f"compute-2_{number}", self.dice.choice([2, 4])))
-            for number in range(self.names - self.dice.choice([0, 1, 2]), self.names + 1)
+def test_reports_of_hosts_at_once(calm: Environment) -> None:
+    """What one host changes is no other's, neighbours in an index or not."""
+    dice = random.Random(6)
+    for _ in range(ROUNDS // 4):
+        reports = [
+            reporting(calm, *(_any_card(dice, host, bus) for bus in ("42", "43")), host=host)
+            for host in ("compute-1", "compute-2", "compute-3")
         ]
-        return reporting(self.env, *cards, host="compute-2")
-
-    def sweep(self) -> Callable[[], object]:
-        let_run_out(self.env, jobs)
-        return self.dice.choice(
-            [partial(providers.sweep, self.env), partial(finishing.sweep, self.env)]
-        )
+        assert round_of(dice, *reports) == ["ok"] * len(reports)
+        check_hardware(calm)
 
 
-BUSES = ["42", "43"]
-AGENTS_WORK = set(JobKind)
-HARMLESS = {
-    "ok",
-    FULL,
-    NOT_AVAILABLE,
-    "cyborg.arq.not_found",
-    "cyborg.arq.provider_not_found",
-    "cyborg.arq.state_conflict",
-    "cyborg.deployable.busy",
-    "cyborg.deployable.in_use",
-    "cyborg.deployable.missing",
-    "cyborg.deployable.not_found",
-    "cyborg.deployable.not_programmable",
-}
+def _any_card(dice: random.Random, host: str, bus: str) -> DeviceReport:
+    """Return a card of a host that is whole and in parts, or cut otherwise."""
+    shapes = dice.choice(
+        [(whole(bus), parts(bus)), (whole(bus), parts(bus, 2)), (mediated(bus), parts(bus, 0))]
+    )
+    here = [dataclasses.replace(part, name=part.name.replace(HOST, host)) for part in shapes]
+    return device(f"card-{bus}", *here)
 
 
 def test_everything_at_once(calm: Environment) -> None:
@@ -296,12 +185,11 @@ def test_everything_at_once(calm: Environment) -> None:
     storm = Storm(env, random.Random(5))
     storm.report()()
     tally: Counter[str] = Counter()
-    for turn in range(ROUNDS):
+    for _ in range(ROUNDS // 4):
         names, actions = zip(*storm.actions(), strict=True)
         ends = round_of(storm.dice, *actions)
         assert set(ends) <= HARMLESS, ends
-        tally += Counter(f"{n} {e}" for n, e in zip(names, ends, strict=True))
+        tally += Counter(f"{name} {end}" for name, end in zip(names, ends, strict=True))
         check_hardware(env)
-        if turn % NOW_AND_THEN == 0:
-            check_offers(env)
+        check_offers(env)
     print(tally)
