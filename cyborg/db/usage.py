@@ -57,10 +57,11 @@ def usage_of(
     :param key: what ``ids`` are of: ``deployables.id`` or ``deployables.device_id``.
     """
     owned = _handles.c.accelerator_request_id.is_not(None)
+    there = sa.or_(owned, _handles.c.condition != HandleCondition.VANISHED)
     query = (
         sa.select(
             key.label("key"),
-            sa.func.count(_handles.c.id).label("total"),
+            sa.func.sum(sa.case((there, 1), else_=0)).label("total"),
             sa.func.sum(sa.case((owned, 1), else_=0)).label("used"),
             sa.func.sum(sa.case((_TO_BE_HAD, 1), else_=0)).label("free"),
             sa.func.count(deployables.c.sharing).label("shared"),
@@ -75,7 +76,7 @@ def usage_of(
     blocked = _blocked(connection, key, shared) if shared else {}
     found = {
         row.key: Usage(
-            total=row.total,
+            total=int(row.total),
             used=int(row.used),
             # Nothing is free of what is withheld, blocked or not.
             free=max(0, int(row.free) - blocked.get(row.key, 0)),
