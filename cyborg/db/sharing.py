@@ -8,23 +8,16 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from cyborg.db.statements import any_of, locking_by
-from cyborg.db.tables import (
-    attach_handles,
-    consumptions,
-    counters,
-    deployables,
-    devices,
-    jobs,
-)
-from cyborg.domain.hardware import Sharing, canonical, takeable
-from cyborg.domain.model import UNSETTLED_IF, ProgrammingState
+from cyborg.db.tables import attach_handles, consumptions, counters, deployables, devices
+from cyborg.domain.hardware import Sharing, canonical
+from cyborg.domain.model import UNSETTLED_IF
 from cyborg.domain.recorded import DIRTY
 
 _handles = attach_handles
@@ -35,13 +28,6 @@ _OCCUPIES = sa.or_(
     _handles.c.accelerator_request_id.is_not(None),
     _handles.c.condition.in_(list(DIRTY)),
     any_of(deployables, UNSETTLED_IF),
-)
-
-#: Somebody has it, or an agent is at work on it: nothing else may happen to what it consumes.
-_IS_HELD = sa.or_(
-    _handles.c.accelerator_request_id.is_not(None),
-    sa.exists().where(jobs.c.attach_handle_id == _handles.c.id),
-    deployables.c.programming_state == ProgrammingState.PROGRAMMING,
 )
 
 
@@ -79,15 +65,8 @@ def lock_counters(connection: sa.Connection, ids: Collection[int]) -> None:
     connection.execute(locking_by(query, counters.c.id)).all()
 
 
-def room(
-    connection: sa.Connection,
-    ids: Collection[int] | sa.Select[tuple[int]],
-    occupies: sa.ColumnElement[bool] = _OCCUPIES,
-) -> Room:
-    """Return what is left of counters. One statement.
-
-    :param occupies: which handles, joined with their deployables, have what they consume.
-    """
+def room(connection: sa.Connection, ids: Collection[int]) -> Room:
+    """Return what is left of counters. One statement."""
     left: dict[int, int] = {}
     amounts: dict[int, dict[int, int]] = defaultdict(dict)
     query = (
@@ -96,7 +75,7 @@ def room(
             counters.c.capacity,
             consumptions.c.attach_handle_id,
             consumptions.c.amount,
-            sa.case((occupies, 1), else_=0).label("occupies"),
+            sa.case((_OCCUPIES, 1), else_=0).label("occupies"),
         )
         .join_from(counters, consumptions)
         .join(_handles)
@@ -109,15 +88,6 @@ def room(
             left[row.id] -= row.amount
         amounts[row.attach_handle_id][row.id] = row.amount
     return Room(left, dict(amounts))
-
-
-def workable(connection: sa.Connection, handle_ids: Sequence[int]) -> list[int]:
-    """Return which of these handles can be worked on together, beside what others have, in
-    whatever shape, of the same hardware. One statement."""
-    of_them = consumptions.c.attach_handle_id.in_(handle_ids)
-    left = room(connection, sa.select(consumptions.c.counter_id).where(of_them), _IS_HELD)
-    chosen, _ = takeable([(id_, left.amounts.get(id_, {})) for id_ in handle_ids], left.left)
-    return chosen
 
 
 def providers_sharing(connection: sa.Connection, rp_uuids: Collection[str]) -> frozenset[str]:
