@@ -90,6 +90,32 @@ def room(connection: sa.Connection, ids: Collection[int]) -> Room:
     return Room(left, dict(amounts))
 
 
+def beside_owned(connection: sa.Connection, handle_ids: Collection[int]) -> frozenset[int]:
+    """Return which of these handles, that nobody has, are nothing of what somebody has: they
+    would fit beside all that is owned. One statement."""
+    others = _handles.alias()
+    amounts = consumptions.alias()
+    owned = (
+        sa.select(sa.func.coalesce(sa.func.sum(amounts.c.amount), 0))
+        .join_from(amounts, others, amounts.c.attach_handle_id == others.c.id)
+        .where(
+            amounts.c.counter_id == consumptions.c.counter_id,
+            others.c.accelerator_request_id.is_not(None),
+        )
+        .correlate(consumptions)
+        .scalar_subquery()
+    )
+    query = (
+        sa.select(consumptions.c.attach_handle_id)
+        .join_from(consumptions, counters)
+        .where(
+            consumptions.c.attach_handle_id.in_(handle_ids),
+            consumptions.c.amount + owned > counters.c.capacity,
+        )
+    )
+    return frozenset(handle_ids) - set(connection.scalars(query))
+
+
 def providers_sharing(connection: sa.Connection, rp_uuids: Collection[str]) -> frozenset[str]:
     """Return the providers that offer any shape of what these do. One statement."""
     query = sa.select(deployables.c.sharing).where(

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from cyborg.db.sharing import beside_owned
 from cyborg.db.statements import next_generation
 from cyborg.db.tables import attach_handles, deployables, devices, jobs
 from cyborg.domain.model import DeviceCondition, HandleCondition, Presence
@@ -42,6 +43,8 @@ def unclean_handles(
 ) -> list[UncleanHandle]:
     """Return handles of a host that are unclean, there, and not being worked on.
 
+    Nothing of which somebody has a part, be it in another shape: cleaning it would wipe that.
+
     :param waiting: ids of devices to leave alone.
     """
     query = (
@@ -69,6 +72,10 @@ def unclean_handles(
         .order_by(_handles.c.id)
         .limit(limit)
     )
+    rows = connection.execute(query).all()
+    if not rows:
+        return []
+    apart = beside_owned(connection, [row.id for row in rows])
     return [
         UncleanHandle(
             id=row.id,
@@ -82,7 +89,8 @@ def unclean_handles(
             driver=row.driver,
             rp_uuid=row.rp_uuid,
         )
-        for row in connection.execute(query)
+        for row in rows
+        if row.id in apart
     ]
 
 

@@ -122,6 +122,10 @@ class Card:
             for number in range(1, PIECES[group] + 1):
                 yield group, piece(group, number)
 
+    def has(self, name: str) -> bool:
+        """Return whether there is such a piece. All of a card is there however it is cut."""
+        return name == WHOLE or any(name == each for _, each in self.pieces())
+
     def use(self, name: str, mark: Mark) -> None:
         """Let somebody have a piece."""
         if self.keeps_marks:

@@ -77,3 +77,20 @@ def test_a_card_that_says_its_name_at_last_is_as_dirty_as_it_went(begin: Begin) 
     assert story.offers() == {}
     story.work()
     story.end()
+
+
+def test_nothing_is_cleaned_under_who_has_a_part_of_it(begin: Begin) -> None:
+    story = begin(Design.FUNCTIONS, Design.PLAIN)
+    story.cut(0, Group.WHOLE, Group.FUNCTIONS)
+    story.report()
+    other = story.bind(1)
+    story.pull(1)
+    story.delete(other)
+    request = story.bind(0, "_functions")
+    # It may be the other one, which is nowhere.
+    story.report(Sight.BY_ADDRESS)
+    story.work()
+    story.delete(request)
+    story.report()
+    story.work()
+    story.end()

@@ -108,7 +108,7 @@ class World:
             return
         where = f"{name} of {thought.card} at {address}"
         self._may_be_thought_of(thought, name, where)
-        if card is thought.card:
+        if card is thought.card and card.has(name):
             others = [each for each in card.seen_by(name) if each != owner]
             assert not others, f"{owner} gets {where} with what {others} left on it"
 
@@ -123,7 +123,7 @@ class World:
         """Let somebody have what a handle leads to, as a hypervisor does."""
         (host, address), name = given.place, given.piece
         card = self.hosts[host].at(address)
-        if card is not None:
+        if card is not None and card.has(name):
             unseen = not self.knowledge[host].thinks(address, card)
             card.use(name, Mark(owner, unseen))
 
