@@ -15,7 +15,10 @@ from cyborg.domain.errors import InvalidInput
 #: What an integer column takes.
 MAX_INTEGER = 2**31 - 1
 
-_NUMBER = re.compile(r"[0-9]{1,10}\Z")
+#: What the column of an id takes.
+MAX_ID = 2**63 - 1
+
+_NUMBER = re.compile(r"[0-9]{1,19}\Z")
 
 
 @dataclass(frozen=True, slots=True)

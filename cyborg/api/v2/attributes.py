@@ -26,7 +26,7 @@ from cyborg.api.fields import (
 )
 from cyborg.api.microversions import V2_4, Version
 from cyborg.api.operations import Answer, Body, Listing, Operation, handler
-from cyborg.api.parameters import MAX_INTEGER, Parameter
+from cyborg.api.parameters import MAX_ID, Parameter
 from cyborg.api.resource import Resource, Routes
 from cyborg.api.schemas import accepted
 from cyborg.db.attributes import ATTRIBUTE_SORT, list_attributes
@@ -35,10 +35,10 @@ from cyborg.domain.model import Attribute
 from cyborg.domain.providers import TRAIT_KEY
 from cyborg.policies import devices as rules
 
-_ID = re.compile(r"[0-9]{1,10}\Z")
+_ID = re.compile(r"[0-9]{1,19}\Z")
 _WHICH = {
     "anyOf": [
-        {"type": "integer", "minimum": 1, "maximum": MAX_INTEGER},
+        {"type": "integer", "minimum": 1, "maximum": MAX_ID},
         {"type": "string", "format": "uuid"},
         {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"},
     ]
@@ -107,7 +107,7 @@ class AttributesController(Resource):
                 # 0 is how clients say "of any".
                 Parameter(
                     "deployable_id",
-                    parameters.number(0),
+                    parameters.number(0, parameters.MAX_ID),
                     "Of the deployable of this internal number.",
                     until=V2_4,
                 ),
@@ -221,11 +221,11 @@ def _body_id(value: object) -> int | str:
     if isinstance(value, float) and value.is_integer():
         # In JSON 2.0 is a whole number.
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_INTEGER:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_ID:
         return value
     uuid = canonical_uuid(value) if isinstance(value, str) else None
     if uuid is not None:
         return uuid
-    if isinstance(value, str) and _ID.match(value) and 0 < int(value) <= MAX_INTEGER:
+    if isinstance(value, str) and _ID.match(value) and 0 < int(value) <= MAX_ID:
         return int(value)
     raise InvalidInput("deployable_id must be the number or the uuid of a deployable.")

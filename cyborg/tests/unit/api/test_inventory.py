@@ -160,7 +160,7 @@ class TestAttributes:
         found = api.get(f"/v2/attributes?{query}").json["attributes"]
         assert [attribute["key"] for attribute in found] == keys
 
-    @pytest.mark.parametrize("value", ["x", "-1", "1.5", "", "2147483648", "9" * 40, "²"])
+    @pytest.mark.parametrize("value", ["x", "-1", "1.5", "", "9223372036854775808", "9" * 40, "²"])
     def test_bad_number(self, api: Api, value: str) -> None:
         response = api.get(f"/v2/attributes?deployable_id={quote(value)}")
         assert response.status_int == 400
@@ -200,7 +200,7 @@ class TestAttributes:
             {"deployable_id": 0},
             {"deployable_id": -1},
             {"deployable_id": 1.5},
-            {"deployable_id": 2**31},
+            {"deployable_id": 2**63},
             {"deployable_id": "x"},
             {"deployable_id": []},
             {"key": None},
