@@ -100,17 +100,21 @@ def addresses_of(device: RecordedDevice) -> frozenset[str]:
         for name in (handle.key, *(share.counter for share in handle.shares))
         if is_address(name)
     }
+    return frozenset((*found, *_own_address(device.report)))
+
+
+def _own_address(device: DeviceReport) -> tuple[str, ...]:
     try:
-        found.add(address_of(device.report.control_path))
+        return (address_of(device.control_path),)
     except ValueError:
         # Not every driver reaches its devices through PCI.
-        pass
-    return frozenset(found)
+        return ()
 
 
 def _places(device: RecordedDevice | DeviceReport) -> Iterator[str]:
-    """Yield what says where a device is: the names of its parts, what they are, and the
-    functions that those are of, in whatever shape they are offered."""
+    """Yield what says where a device is: its own address, the names of its parts, what they are,
+    and the functions that those are of, in whatever shape they are offered."""
+    yield from _own_address(device.report if isinstance(device, RecordedDevice) else device)
     for part in device.deployables:
         yield _name(part.report.name if isinstance(part, RecordedDeployable) else part.name)
         for handle in part.handles:

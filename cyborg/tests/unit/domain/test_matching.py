@@ -148,6 +148,14 @@ def test_which_are_surely_two(one: str, other: str, said: bool) -> None:
     assert surely_differ(other, one) is said
 
 
+def test_a_card_that_shows_nothing_is_known_by_its_own_address() -> None:
+    """Its serial number can be read at last, and its functions cannot be seen."""
+    path = {"domain": "0", "bus": "1", "device": "0", "function": "0"}
+    bare = dataclasses.replace(seen("A", ONE), control_path=path, deployables=())
+    before = dataclasses.replace(seen(ONE, TWO, name="other"), control_path=path)
+    assert matched([recorded(1, before)], bare) == ([(1, "A", False)], [], [])
+
+
 def test_where_a_device_is() -> None:
     handle = HandleReport(
         "PCI", {}, "0000:3d:01.1", (Share("0000:3d:00.0", 1, 4), Share("iommu/15"))
