@@ -34,12 +34,12 @@ def remove_handles(
 
     :raises Contention: somebody has got one meanwhile, or has left it dirty.
     """
+    _delete(connection, difference.left_handles)
     gone = set(difference.removed_handles)
     if of_deployables:
         of_them = sa.select(_handles.c.id).where(_handles.c.deployable_id.in_(of_deployables))
         gone |= set(connection.scalars(of_them))
     _delete(connection, gone, _handles.c.condition.not_in(list(DIRTY)))
-    _delete(connection, difference.left_handles)
 
 
 def change_handles(

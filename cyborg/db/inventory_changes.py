@@ -126,9 +126,6 @@ class _Writer:
         for device_id, device in changes.changed_devices:
             self._update(devices, device_id, **_device_values(device))
             self._write_control_path(device_id, device)
-        for device_id, memory in changes.memories:
-            plain = canonical(to_plain(memory)) if memory or memory.anonymous else None
-            self._update(devices, device_id, memory=plain)
         for device in changes.new_devices:
             values = {
                 "uuid": self._new_uuid(),
@@ -140,6 +137,9 @@ class _Writer:
             device_id = self._insert(devices, values)
             self._devices[device.identity] = device_id
             self._write_control_path(device_id, device)
+        for row, memory in changes.memories:
+            plain = canonical(to_plain(memory)) if memory or memory.anonymous else None
+            self._update(devices, self._device_id(row), memory=plain)
 
     def _write_deployables(self) -> None:
         changes = self._difference

@@ -35,7 +35,7 @@ def lock_touched(
     of_devices = {id_ for id_, _ in changes.changed_devices}
     of_devices |= {id_ for id_, *_ in changes.absent_devices}
     of_devices |= set(changes.removed_devices)
-    of_devices |= {id_ for id_, _ in changes.memories}
+    of_devices |= {row for row, _ in changes.memories if isinstance(row, int)}
     ids |= deployables_of(connection, of_devices)
     if changes.sharing is not None:
         keys = {*sharing.amounts, *changes.sharing.amounts}

@@ -6,16 +6,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cyborg.domain.changes import Event, HandleChange, Move, Row
-from cyborg.domain.comparison import UNCLEAN, Comparison, Occupant, Place, dirt_of
-from cyborg.domain.dirt import are_apart, carried, dirty_elsewhere, held_elsewhere
-from cyborg.domain.hardware import is_address
+from cyborg.domain.comparison import (
+    UNCLEAN,
+    Comparison,
+    Occupant,
+    Place,
+    addresses,
+    dirt_of,
+    handles_of,
+    is_of,
+    row_of,
+)
+from cyborg.domain.dirt import Dirt, held_elsewhere
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport
 from cyborg.domain.matching import Match
 from cyborg.domain.memories import give_back
 from cyborg.domain.model import DeviceCondition, HandleCondition, Presence
 from cyborg.domain.recorded import DIRTY, RecordedDeployable, RecordedDevice, RecordedHandle
 
-_READY = HandleCondition.READY
 _BAD = {DeviceCondition.FAILED: Event.FAILED, DeviceCondition.DEGRADED: Event.DEGRADED}
 
 
@@ -28,14 +36,11 @@ def leave_places(c: Comparison) -> None:
     for each in c.matches.seen:
         for part in each.seen.deployables:
             place = c.places.get(part.name.lower())
-            if place is not None and not _is_of(place.device, each):
+            if place is not None and not is_of(place.device, each):
                 _leave(c, place, each.seen)
             for handle in part.handles:
-                at, row = c.rows.get(handle.key, (None, None))
-                if at is not None and row is not None and not _is_of(at.device, each):
-                    dirt = dirt_of(at.part, row)
-                    if dirt is not None:
-                        c.taint(at.device, dirt)
+                for at, row in _others_at(c, each, handle):
+                    _give_way(c, at, row, each, handle)
 
 
 def arrive(c: Comparison, each: Match) -> None:
@@ -65,7 +70,7 @@ def _leave(c: Comparison, place: Place, seen: DeviceReport) -> None:
         why = f"Device {seen.identity} is where {device.report.identity} was."
         c.displaced.update({handle.id: why for handle in part.handles})
         c.out.settled = False
-        if any(handle.condition is _READY for handle in part.handles):
+        if any(handle.condition is HandleCondition.READY for handle in part.handles):
             c.notice(Event.REPLACED, device, device.report, why)
     else:
         c.taken_over.add(part.id)
@@ -76,7 +81,51 @@ def _leave(c: Comparison, place: Place, seen: DeviceReport) -> None:
     for handle in part.handles:
         dirt = dirt_of(part, handle)
         if dirt is not None:
-            c.taint(device, dirt)
+            c.taint(device.id, device, dirt)
+
+
+def _others_at(
+    c: Comparison, each: Match, handle: HandleReport
+) -> list[tuple[Place, RecordedHandle]]:
+    """Return what is recorded of other cards where a handle is now: they are there no longer."""
+    known = set() if each.recorded is None else _there(each.recorded)
+    found = []
+    for address in addresses(handle):
+        for place, row in c.at.get(address, ()):
+            same = row.key == handle.key
+            # Drivers may well report one function as parts of two devices.
+            both = address in known or place.device.id in c.seen_at.get(address, ())
+            if not is_of(place.device, each) and (same or not (both or c.is_excused(place.device))):
+                found.append((place, row))
+    return found
+
+
+def _there(device: RecordedDevice) -> set[str]:
+    """Return the addresses at which something of a device was when it was last reported."""
+    rows = [handle for _, handle in handles_of(device) if not handle.absence.count]
+    return {address for handle in rows for address in addresses(handle)}
+
+
+def _give_way(
+    c: Comparison, place: Place, row: RecordedHandle, each: Match, handle: HandleReport
+) -> None:
+    """Let another card's handle leave what is the place of a card that was seen."""
+    c.usurping.add(handle.key)
+    dirt = dirt_of(place.part, row)
+    if dirt is not None:
+        c.taint(place.device.id, place.device, dirt)
+    is_held = row.is_owned or row.is_busy
+    if is_held and place.part.report.needs_release:
+        # Whoever has it reaches the card that is there now.
+        c.taint(row_of(each), each.recorded, UNCLEAN)
+    if row.key == handle.key:
+        return
+    if is_held:
+        why = f"Device {each.seen.identity} is where {place.device.report.identity} was."
+        c.displaced.setdefault(row.id, why)
+        c.out.settled = False
+    else:
+        c.carried.add(row.id)
 
 
 class _Arrival:
@@ -87,11 +136,8 @@ class _Arrival:
         self._each = each
         #: Handles of the card that somebody has, in places where it is no longer.
         self._elsewhere = held_elsewhere(each)
-        #: Dirty handles of it in places where it is no longer: it takes the dirt along.
-        self._dirty = dirty_elsewhere(each)
-        c.carried |= carried(each, self._dirty)
-        #: How handles of it are that nobody has, because of where the card has been.
-        self._taint = self._find_taint()
+        self._dirt = Dirt(c, each)
+        self._is_complete = True
         if each.recorded is not None and self._elsewhere:
             c.out.waiting.append(each.recorded.id)
             c.out.settled = False
@@ -106,41 +152,21 @@ class _Arrival:
                 self._c.out.new_deployables.append((owner, _with(part, handles)))
                 placed.append((part.name, part))
                 continue
-            if not _is_of(place.device, self._each) and place.part.is_held:
+            if not is_of(place.device, self._each) and place.part.is_held:
                 # It waits until nothing of the card that was there is held.
+                self._is_complete = False
                 continue
             self._c.taken.add(place.part.id)
             handles = self._handles(place.part.id, part)
             got = replace(_with(part, handles), name=place.part.report.name)
             self._take(owner, place, got)
             placed.append((place.part.id, part))
+        self._dirt.end(complete=self._is_complete)
         return placed
-
-    def _find_taint(self) -> HandleCondition | None:
-        device, c = self._each.recorded, self._c
-        nameless = self._each.nameless
-        # It may be any of the cards that are nowhere.
-        may_be_stray = c.has_strays if nameless else c.has_nameless_strays
-        if device is None:
-            return UNCLEAN if may_be_stray else None
-        memory = c.memories[device.id]
-        known_better = nameless and not _is_nameless(device)
-        taint = memory.taint
-        if taint is None and may_be_stray:
-            unsure = known_better and not memory.anonymous
-            if unsure or device.presence is not Presence.PRESENT:
-                taint = UNCLEAN
-        memory = replace(memory, anonymous=known_better)
-        if any(part.handles for part in self._each.seen.deployables):
-            memory = replace(memory, taint=None, taint_reason=None)
-        c.memories[device.id] = memory
-        if taint is not None:
-            c.tainted.add(device.id)
-        return taint
 
     def _take(self, owner: Row, place: Place, part: DeployableReport) -> None:
         out, recorded = self._c.out, place.part
-        if _is_of(place.device, self._each):
+        if is_of(place.device, self._each):
             changed = recorded.report != _comparable(part, recorded)
             if changed or recorded.absence.count:
                 out.changed_deployables.append((recorded.id, part))
@@ -158,37 +184,20 @@ class _Arrival:
         for report in part.handles:
             at, row = self._c.rows.get(report.key, (None, None))
             if at is None or row is None:
-                condition = self._condition_of_new(report, part)
+                condition = self._dirt.of_new(report, part)
                 self._c.out.new_handles.append((target, report, condition))
             elif at.part.id != target and (row.is_owned or row.is_busy):
                 # It stays with whom it was reported by until it is free.
                 why = f"It is reported as a part of {part.name} now."
                 self._c.displaced.setdefault(row.id, why)
                 self._c.out.settled = False
+                self._is_complete = False
                 continue
             else:
                 self._change(target, report, part, at, row)
             self._c.occupants.append(Occupant(report.key, report.shares))
             placed.append(report)
         return placed
-
-    def _condition_of_new(self, report: HandleReport, part: DeployableReport) -> HandleCondition:
-        if self._taint is HandleCondition.QUARANTINED or self._brings_quarantine(report):
-            return HandleCondition.QUARANTINED
-        if not part.needs_release:
-            # Nothing of whoever had the card stays on it.
-            return _READY
-        # What shares a counter with what is held cannot be taken before that is free and clean.
-        apart = any(are_apart(report.shares, held) for held in self._elsewhere)
-        unclean = any(handle.condition is UNCLEAN for handle in self._dirty)
-        return UNCLEAN if self._taint or apart or unclean else _READY
-
-    def _brings_quarantine(self, report: HandleReport) -> bool:
-        """Return whether the card has what could not be cleaned, and this may be that."""
-        return any(
-            handle.condition is HandleCondition.QUARANTINED and are_apart(report.shares, handle)
-            for handle in self._dirty
-        )
 
     def _change(
         self,
@@ -199,7 +208,7 @@ class _Arrival:
         row: RecordedHandle,
     ) -> None:
         self._c.assigned.add(row.id)
-        after = self._condition_after(report, part, at, row)
+        after = self._dirt.of_row(report, part, at, row)
         recorded = HandleReport(row.type, row.info, row.key, row.shares)
         moves = at.part.id != target
         turns = after is not row.condition
@@ -207,25 +216,6 @@ class _Arrival:
             while_free = moves or (turns and after in DIRTY)
             change = HandleChange(row.id, target, report, row.condition, after, while_free)
             self._c.out.changed_handles.append(change)
-
-    def _condition_after(
-        self, report: HandleReport, part: DeployableReport, at: Place, row: RecordedHandle
-    ) -> HandleCondition:
-        if row.is_owned or row.is_busy:
-            back = row.condition is HandleCondition.VANISHED
-            return _READY if back else row.condition
-        brings = not _is_of(at.device, self._each) and self._brings_quarantine(report)
-        if self._taint is HandleCondition.QUARANTINED or brings:
-            return HandleCondition.QUARANTINED
-        if not _is_of(at.device, self._each):
-            # What was on the other card went with it. Whose this one was, nobody knows.
-            return UNCLEAN if part.needs_release else _READY
-        if row.condition in DIRTY:
-            return row.condition
-        if row.absence.count:
-            # It was not there: the card has been elsewhere, or given out in another shape.
-            return self._condition_of_new(report, part)
-        return UNCLEAN if self._taint and part.needs_release else _READY
 
 
 def _tell(c: Comparison, device: RecordedDevice, seen: DeviceReport) -> None:
@@ -238,14 +228,6 @@ def _tell(c: Comparison, device: RecordedDevice, seen: DeviceReport) -> None:
         c.notice(_BAD[after], device, seen, seen.condition_reason or "")
     elif before in _BAD:
         c.notice(Event.MENDED, device, seen)
-
-
-def _is_of(device: RecordedDevice, each: Match) -> bool:
-    return each.recorded is not None and each.recorded.id == device.id
-
-
-def _is_nameless(device: RecordedDevice) -> bool:
-    return is_address(device.report.identity)
 
 
 def _with(part: DeployableReport, handles: Sequence[HandleReport]) -> DeployableReport:

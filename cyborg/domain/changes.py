@@ -87,7 +87,7 @@ class Difference:
     changed_devices: list[tuple[int, DeviceReport]] = field(default_factory=list)
     absent_devices: list[tuple[int, Presence, Absence]] = field(default_factory=list)
     removed_devices: list[int] = field(default_factory=list)
-    memories: list[tuple[int, Memory]] = field(default_factory=list)
+    memories: list[tuple[Row, Memory]] = field(default_factory=list)
     #: (device, deployable)
     new_deployables: list[tuple[Row, DeployableReport]] = field(default_factory=list)
     changed_deployables: list[tuple[int, DeployableReport]] = field(default_factory=list)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cyborg.domain.changes import Difference, Event, Move, Notice, Row
-from cyborg.domain.hardware import Share, is_address
-from cyborg.domain.inventory import DeviceReport, Snapshot
-from cyborg.domain.matching import match
+from cyborg.domain.hardware import Share, is_address, same_identity
+from cyborg.domain.inventory import DeviceReport, HandleReport, Snapshot
+from cyborg.domain.matching import Match, addresses_of, match
 from cyborg.domain.model import HandleCondition
 from cyborg.domain.recorded import (
     DIRTY,
+    Memory,
     OperatorsWord,
     RecordedDeployable,
     RecordedDevice,
@@ -61,8 +62,22 @@ class Comparison:
         self.rows = {
             handle.key: (place, handle) for place in places for handle in place.part.handles
         }
+        #: Handles by the addresses of the functions that they occupy a part of.
+        self.at: dict[str, list[tuple[Place, RecordedHandle]]] = {}
+        for place, handle in self.rows.values():
+            for address in addresses(handle):
+                self.at.setdefault(address, []).append((place, handle))
+        #: Addresses of functions to the ids of those devices that are reported to be there.
+        self.seen_at: dict[str, set[int]] = {}
+        for each in self.matches.seen:
+            for part in each.seen.deployables:
+                for reported_handle in part.handles:
+                    for address in addresses(reported_handle):
+                        if each.recorded is not None:
+                            self.seen_at.setdefault(address, set()).add(each.recorded.id)
         self.out = Difference()
-        self.memories = {device.id: device.memory for device in recorded}
+        #: Of new devices by their identities.
+        self.memories: dict[Row, Memory] = {device.id: device.memory for device in recorded}
         #: All that operators say of deployables, as far as it changes.
         self.words: dict[Row, tuple[tuple[str, str], ...]] = {}
         #: Ids of handles that a deployable of the report has.
@@ -73,10 +88,11 @@ class Comparison:
         self.taken_over: set[int] = set()
         #: Why a handle is not where the report says that its hardware is.
         self.displaced: dict[int, str] = {}
-        #: Ids of devices that have come back as cards which may not be clean.
-        self.tainted: set[int] = set()
-        #: Ids of dirty handles of cards that are at other addresses now, with all their dirt.
+        #: Ids of handles whose card is not at their place, or is offered in another shape: how
+        #: clean it is, is known of the card or of that shape.
         self.carried: set[int] = set()
+        #: Keys of reported handles that are where something of another card is recorded.
+        self.usurping: set[str] = set()
         self.occupants: list[Occupant] = []
         strays = [device for device in self.matches.unseen if _was_used(device)]
         #: Some card that is not in any place may carry traces of whoever had it.
@@ -84,12 +100,31 @@ class Comparison:
         #: Also one whose serial number was never read.
         self.has_nameless_strays = any(is_address(device.report.identity) for device in strays)
 
-    def taint(self, device: RecordedDevice, dirt: HandleCondition) -> None:
-        """Remember of a card that it is not clean, wherever it is now."""
-        memory = self.memories[device.id]
+    def taint(self, row: Row, device: RecordedDevice | None, dirt: HandleCondition) -> None:
+        """Remember of a card that it is not clean, wherever it is now.
+
+        :param device: what is recorded of it.
+        """
+        memory = self.memories.get(row, Memory())
+        handles = [] if device is None else list(handles_of(device))
+        known = [handle for part, handle in handles if not handle.absence.count]
+        if memory.taint is None:
+            # Also what was away when this began.
+            known += [h for part, h in handles if h.absence.count and dirt_of(part, h)]
         if memory.taint is not HandleCondition.QUARANTINED:
             why = "It was given out and not cleaned before its card went."
-            self.memories[device.id] = replace(memory, taint=dirt, taint_reason=why)
+            memory = replace(memory, taint=dirt, taint_reason=why)
+        self.memories[row] = replace(memory, pieces=max(memory.pieces, len(known)))
+
+    def is_excused(self, device: RecordedDevice) -> bool:
+        """Return whether the agent says that it could not look at a device.
+
+        By its address, where that is all that can still be read of it.
+        """
+        if device.report.driver in self.reported.failed_drivers:
+            return True
+        known = {same_identity(device.report.identity), *addresses_of(device)}
+        return any(same_identity(unseen.identity) in known for unseen in self.reported.unseen)
 
     def keep_words(self, device: RecordedDevice, part: RecordedDeployable) -> None:
         """Remember of a device what operators said of a part that it loses."""
@@ -137,7 +172,28 @@ def dirt_of(part: RecordedDeployable, handle: RecordedHandle) -> HandleCondition
     return UNCLEAN if handle.is_owned and part.report.needs_release else None
 
 
+def row_of(each: Match) -> Row:
+    """Return by what a device that was seen is known in a difference."""
+    return each.seen.identity if each.recorded is None else each.recorded.id
+
+
+def is_of(device: RecordedDevice, each: Match) -> bool:
+    """Return whether a recorded device is the one that was seen."""
+    return each.recorded is not None and each.recorded.id == device.id
+
+
+def handles_of(device: RecordedDevice) -> Iterator[tuple[RecordedDeployable, RecordedHandle]]:
+    """Yield what is recorded of a device, each with the part that it belongs to."""
+    return ((part, handle) for part in device.deployables for handle in part.handles)
+
+
+def addresses(handle: HandleReport | RecordedHandle) -> frozenset[str]:
+    """Return the addresses of the functions that a handle occupies a part of."""
+    names = (handle.key, *(share.counter for share in handle.shares))
+    return frozenset(name for name in names if is_address(name))
+
+
 def _was_used(device: RecordedDevice) -> bool:
     return device.memory.taint is not None or any(
-        dirt_of(part, handle) for part in device.deployables for handle in part.handles
+        dirt_of(part, handle) for part, handle in handles_of(device)
     )

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cyborg.domain.changes import Event, HandleAbsence
-from cyborg.domain.comparison import Comparison
-from cyborg.domain.hardware import same_identity
-from cyborg.domain.matching import addresses_of
+from cyborg.domain.comparison import Comparison, addresses
 from cyborg.domain.model import HandleCondition, Presence
 from cyborg.domain.recorded import RecordedDeployable, RecordedDevice, RecordedHandle
 
@@ -37,7 +35,7 @@ def depart(c: Comparison) -> None:
 def _rest_of_absent(c: Comparison, rest: Sequence[RecordedHandle]) -> None:
     """Keep what a device had that was not seen, but for places where another is now."""
     for handle in rest:
-        if handle.id in c.displaced:
+        if handle.id in c.displaced or handle.id in c.carried:
             _lacking_handle(c, handle)
         else:
             c.keep([handle])
@@ -50,19 +48,14 @@ def _rest_of(
     rest: Sequence[RecordedHandle],
 ) -> None:
     """Deal with what a device lacks that was seen."""
-    patient = device.is_busy
-    tainted = device.id in c.tainted and part.report.needs_release
-    kept = [
-        handle
-        for handle in rest
-        if not _lacking_handle(c, handle, patient=patient, tainted=tainted)
-    ]
+    patient = device.is_busy and not _is_elsewhere(c, device, part)
+    kept = [handle for handle in rest if not _lacking_handle(c, handle, patient=patient)]
     if part.id in c.taken:
         return
     absence = part.absence.again(c.now, c.interval)
     if not absence.is_over or part.is_held:
         c.out.settled = False
-    if patient or part.is_kept or not absence.is_over or kept:
+    if patient or part.unsettled or not absence.is_over or kept:
         if absence != part.absence and not patient:
             c.out.absent_deployables.append((part.id, absence))
         return
@@ -71,13 +64,19 @@ def _rest_of(
     c.out.removed_deployables.append(part.id)
 
 
-def _lacking_handle(
-    c: Comparison, handle: RecordedHandle, *, patient: bool = False, tainted: bool = False
-) -> bool:
+def _is_elsewhere(c: Comparison, device: RecordedDevice, part: RecordedDeployable) -> bool:
+    """Return whether a device that was seen is surely not where one of its parts is recorded."""
+    return not any(
+        device.id in c.seen_at.get(address, ())
+        for handle in part.handles
+        for address in addresses(handle)
+    )
+
+
+def _lacking_handle(c: Comparison, handle: RecordedHandle, *, patient: bool = False) -> bool:
     """Deal with a handle that nobody reports; return whether it goes.
 
     :param patient: an agent is at work on the device, so that nothing follows from it yet.
-    :param tainted: its card may not be clean.
     """
     if handle.id in c.carried:
         c.out.left_handles.append(handle.id)
@@ -89,14 +88,11 @@ def _lacking_handle(
     absence = handle.absence.again(c.now, c.interval)
     if not absence.is_over or handle.is_owned or handle.is_busy:
         c.out.settled = False
-    if absence.is_over and not handle.is_kept and not tainted:
+    if absence.is_over and not handle.is_kept:
         c.out.removed_handles.append(handle.id)
         return True
     after = handle.condition
-    if tainted and not handle.is_kept:
-        # It may come back later than the rest of its card.
-        after = HandleCondition.UNCLEAN
-    elif after is HandleCondition.READY:
+    if after is HandleCondition.READY:
         after = HandleCondition.VANISHED
     if after is not handle.condition or absence != handle.absence:
         why = c.displaced.get(handle.id, _NO_LONGER_REPORTED)
@@ -110,7 +106,7 @@ def _lacking_handle(
 
 def _absent_device(c: Comparison, device: RecordedDevice) -> bool:
     """Deal with a device that was not seen; return whether it goes."""
-    if device.report.driver in c.reported.failed_drivers or _could_not_be_seen(c, device):
+    if c.is_excused(device):
         return False
     if device.is_busy:
         c.out.settled = False
@@ -134,12 +130,3 @@ def _absent_device(c: Comparison, device: RecordedDevice) -> bool:
         c.out.absent_devices.append((device.id, Presence.MISSING, absence))
         c.notice(Event.MISSING, device, device.report)
     return False
-
-
-def _could_not_be_seen(c: Comparison, device: RecordedDevice) -> bool:
-    """Return whether the agent names a device as one that it could not look at.
-
-    By its address, where that is all that can still be read of it.
-    """
-    known = {same_identity(device.report.identity), *addresses_of(device)}
-    return any(same_identity(unseen.identity) in known for unseen in c.reported.unseen)

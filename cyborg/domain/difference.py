@@ -21,12 +21,12 @@ import datetime
 from collections.abc import Sequence
 
 from cyborg.domain.arrivals import arrive, leave_places
-from cyborg.domain.changes import Difference
+from cyborg.domain.changes import Difference, Row
 from cyborg.domain.comparison import Comparison
 from cyborg.domain.departures import depart
 from cyborg.domain.hardware import Sharing, sharing_of
 from cyborg.domain.inventory import Snapshot
-from cyborg.domain.recorded import RecordedDevice
+from cyborg.domain.recorded import Memory, RecordedDevice
 
 
 def difference(
@@ -49,11 +49,11 @@ def difference(
         arrive(comparison, each)
     depart(comparison)
     out = comparison.out
-    before = {device.id: device.memory for device in recorded}
+    before: dict[Row, Memory] = {device.id: device.memory for device in recorded}
     out.memories = [
-        (id_, memory)
-        for id_, memory in comparison.memories.items()
-        if memory != before[id_] and id_ not in out.removed_devices
+        (row, memory)
+        for row, memory in comparison.memories.items()
+        if memory != before.get(row, Memory()) and row not in out.removed_devices
     ]
     out.words = list(comparison.words.items())
     wanted = sharing_of(comparison.occupants)

@@ -80,9 +80,12 @@ class OperatorsWord:
 class Memory:
     """What must be remembered of a device while other hardware is where it was."""
 
-    #: Something of it was given out and not cleaned since: how its handles come back.
+    #: Something of it was given out and not cleaned since, and no row says which: how handles
+    #: come that it has not had, or that were away.
     taint: HandleCondition | None = None
     taint_reason: str | None = None
+    #: How many handles it had when that began. It is over when as many are there.
+    pieces: int = 0
     #: A programming of it has failed half way.
     content_unknown: bool = False
     words: tuple[OperatorsWord, ...] = ()

@@ -170,14 +170,15 @@ class _Writer:
         for id_, report in changes.changed_devices:
             present: dict[str, Any] = {"presence": Presence.PRESENT, "absence": Absence()}
             devices[id_] = replace(devices[id_], report=replace(report, deployables=()), **present)
-        for id_, memory in changes.memories:
-            kept = memory if memory or memory.anonymous else Memory()
-            devices[id_] = replace(devices[id_], memory=kept)
         for report in changes.new_devices:
             id_ = self._record.new_id()
             bare = replace(report, deployables=())
             devices[id_] = RecordedDevice(id_, new_uuid(), bare, Presence.PRESENT)
             self._new_devices[report.identity] = id_
+        for row, memory in changes.memories:
+            id_ = self._device(row)
+            kept = memory if memory or memory.anonymous else Memory()
+            devices[id_] = replace(devices[id_], memory=kept)
         _require_unique("identity", [device.report.identity for device in devices.values()])
 
     def _write_parts(self) -> None:
@@ -231,6 +232,7 @@ class _Writer:
             if device in self._changes.removed_devices
         }
         gone |= {id_ for id_, part in self._part_of.items() if part in of_parts}
+        gone -= set(self._changes.left_handles)
         for id_ in gone:
             assert not self._handles[id_].is_kept, "something was lost that must stay"
         for id_ in self._changes.left_handles:

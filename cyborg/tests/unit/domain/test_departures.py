@@ -266,23 +266,6 @@ def test_a_card_that_is_nowhere_keeps_what_is_not_in_the_place_of_another(record
     assert record.device("A").presence is Presence.SUSPECT
 
 
-def test_a_quarantined_handle_of_a_tainted_card_stays_in_quarantine(record: Record) -> None:
-    """It was made unclean, and was clean as soon as that had worked for what was there."""
-    record.set_device("A", memory=Memory(taint=UNCLEAN))
-    record.set_handle(TWO, condition=QUARANTINED)
-    record.report(slot("A", "01", 1), B)
-    assert record.conditions()[ONE] is UNCLEAN
-    assert record.conditions()[TWO] is QUARANTINED
-
-
-def test_what_a_tainted_card_lacks_may_come_later(record: Record) -> None:
-    record.set_device("A", memory=Memory(taint=UNCLEAN))
-    for _ in range(4):
-        record.report(slot("A", "01", 1), B)
-    assert record.conditions()[TWO] is UNCLEAN
-    assert not record.device("A").memory
-
-
 def test_a_device_of_which_all_has_gone_to_others_goes(record: Record) -> None:
     taken = card("C", part("host_01", ONE, TWO), part("host_02", "0000:02:00.0"))
     for _ in range(3):

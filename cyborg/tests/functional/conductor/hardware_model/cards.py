@@ -90,6 +90,8 @@ class Mark:
     owner: str
     #: It came to a card of which nobody could know that it was there.
     unseen: bool = False
+    #: Pieces of what it is on that have been cleaned since, each by itself.
+    cleaned: set[str] = field(default_factory=set)
 
 
 @dataclass(eq=False, slots=True)
@@ -132,14 +134,25 @@ class Card:
             self.marks[name] = mark
 
     def clean(self, name: str) -> None:
-        """Clean a piece. Who cleans all of a card cleans every piece of it."""
+        """Clean a piece. Who cleans all of a card cleans every piece of it, and who cleans all
+        pieces that there are of a kind cleans the card."""
         if name == WHOLE:
             self.marks.clear()
         self.marks.pop(name, None)
+        if WHOLE in self.marks:
+            cleaned = self.marks[WHOLE].cleaned
+            cleaned.add(name)
+            for group, number in PIECES.items():
+                if cleaned.issuperset(piece(group, n) for n in range(1, number + 1)):
+                    self.marks.pop(WHOLE, None)
 
     def seen_by(self, name: str) -> list[str]:
         """Return whose marks somebody sees who gets a piece."""
-        return [mark.owner for at, mark in self.marks.items() if overlap(at, name)]
+        return [
+            mark.owner
+            for at, mark in self.marks.items()
+            if overlap(at, name) and name not in mark.cleaned
+        ]
 
     def leave(self) -> None:
         """Come out of a slot. What nobody could know then, nobody will."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from cyborg.domain.recorded import ABSENCES_UNTIL_GONE
 from cyborg.tests.functional.conductor.hardware_model.cards import Card
 
 
@@ -34,6 +35,8 @@ class Seen:
     #: Its condition, where the report tells it.
     condition: str | None
     identity: str | None
+    #: Two drivers report it, perhaps as two devices: one may be away while the other is not.
+    doubled: bool = False
 
 
 @dataclass(slots=True)
@@ -49,6 +52,8 @@ class Thought:
     condition: str | None = None
     #: Under which it was reported last; None if it was not under its own.
     identity: str | None = None
+    #: Reports until what a second driver saw of it is gone.
+    doubled: int = 0
 
 
 @dataclass(slots=True)
@@ -83,12 +88,12 @@ class Knowledge:
             self._doubt_named(address, each.card, seen, excused)
         for address, each in named.items():
             self._doubt_serial(address, each)
-            self._think(address, each)
+            self._think(address, each, counts=an_interval_later and address not in excused)
             self.known.add(each.card)
         for address, each in seen.items():
             if not each.named:
                 self._doubt_nameless(address, each.card, seen, excused)
-                self._think(address, each)
+                self._think(address, each, counts=an_interval_later and address not in excused)
         for address, thought in self.thoughts.items():
             if address not in seen and address not in excused:
                 self._lack(thought, an_interval_later)
@@ -101,15 +106,22 @@ class Knowledge:
             # It may be forgotten.
             self.known.discard(thought.card)
 
-    def _think(self, address: str, each: Seen) -> None:
+    def _think(self, address: str, each: Seen, *, counts: bool) -> None:
         for other in list(self.elsewhere(each.card, address)):
             del self.thoughts[other]
         before = self.thoughts.get(address)
         identity = each.identity
         if identity is None and before is not None and before.card is each.card:
             identity = before.identity
+        doubled = max(0, before.doubled - counts) if before is not None else 0
+        if each.doubled or (doubled and not each.named):
+            doubled = ABSENCES_UNTIL_GONE
         self.thoughts[address] = Thought(
-            each.card, pieces=each.pieces, condition=each.condition, identity=identity
+            each.card,
+            pieces=None if doubled else each.pieces,
+            condition=each.condition,
+            identity=identity,
+            doubled=doubled,
         )
         for mark in each.card.marks.values():
             mark.unseen = False

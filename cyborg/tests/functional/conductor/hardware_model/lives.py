@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import enum
 from dataclasses import dataclass
+from typing import Any
 
+import sqlalchemy as sa
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
@@ -160,15 +162,16 @@ class Lives(Base):
         found = {f"{row.host} {row.identity}": row for row in records.devices_of(self.record)}
         if found:
             row = found[data.draw(st.sampled_from(sorted(found)), "device")]
-            self.set_status(row.uuid, row.identity, status)
+            self.set_status(row, status)
 
-    def set_status(self, uuid: str, identity: str, status: DeviceStatus) -> None:
+    def set_status(self, device: sa.Row[Any], status: DeviceStatus) -> None:
         """Enable or disable a device."""
-        catalogue.set_device_status(self.env, uuid, status)
+        catalogue.set_device_status(self.env, device.uuid, status)
+        called = (device.host, device.identity.lower())
         if status is DeviceStatus.MAINTAINING:
-            self.world.disabled.add(identity.lower())
+            self.world.disabled.add(called)
         else:
-            self.world.disabled.discard(identity.lower())
+            self.world.disabled.discard(called)
 
     # Agents.
 

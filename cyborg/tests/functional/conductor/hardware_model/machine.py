@@ -114,7 +114,7 @@ class HardwareMachine(Events, Lives):
         for uuid in self.visible():
             self.give_up(uuid)
         for row in records.devices_of(self.record):
-            self.set_status(row.uuid, row.identity, DeviceStatus.ENABLED)
+            self.set_status(row, DeviceStatus.ENABLED)
         self._work_until_done()
         scan = Scan([Sight.WELL] * SLOTS)
         for _ in range(_REPORTS):

@@ -172,7 +172,7 @@ class _Look:
             type="GPU",
             vendor="10de",
             model=str(self._card.design),
-            control_path={"address": f"{self._address}.0"},
+            control_path=self._function(0),
             deployables=tuple(self._deployable(sight, group) for group in self._groups),
             condition=DeviceCondition(self._card.condition),
             condition_reason="It says so." if self._card.condition == "failed" else None,
@@ -206,11 +206,10 @@ class _Look:
         )
 
     def _handle(self, sight: Sight, group: Group, number: int) -> HandleReport:
-        domain, bus, device = self._address.split(":")
+        info = self._function(number if group is Group.FUNCTIONS else 0)
         if sight is Sight.SPELT:
-            domain, bus, device = f"0000{domain}", bus.upper(), "0"
-        function = str(number) if group is Group.FUNCTIONS else "0"
-        info = {"domain": domain, "bus": bus, "device": device, "function": function}
+            spelt = {"domain": f"0000{info['domain']}", "bus": info["bus"].upper(), "device": "0"}
+            info |= spelt
         if sight is Sight.NETWORK:
             info["physical_network"] = "physnet1"
         parent = f"{self._address}.0"
@@ -220,6 +219,11 @@ class _Look:
             return HandleReport("MDEV", info, key, self._share(parent, group))
         shares = self._share(parent, group) if group is Group.FUNCTIONS else ()
         return HandleReport("PCI", info, "", shares)
+
+    def _function(self, number: int) -> dict[str, str]:
+        """Return a function of the card in the form that Nova reads."""
+        domain, bus, device = self._address.split(":")
+        return {"domain": domain, "bus": bus, "device": device, "function": str(number)}
 
     def _share(self, parent: str, group: Group) -> tuple[Share, ...]:
         return (Share(parent, 1, PIECES[group]),)

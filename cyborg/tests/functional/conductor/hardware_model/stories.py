@@ -106,7 +106,7 @@ class Story:
         [row] = [
             row for row in records.devices_of(self._machine.record) if row.identity == card.serial
         ]
-        self._machine.set_status(row.uuid, row.identity, status)
+        self._machine.set_status(row, status)
         self._machine.all_is_well()
 
     # What there is.

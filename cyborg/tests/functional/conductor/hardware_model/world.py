@@ -55,8 +55,8 @@ class World:
     hosts: dict[str, Host]
     spares: list[Card]
     knowledge: dict[str, Knowledge] = field(default_factory=dict)
-    #: Serial numbers, as they are reported, of what an operator has disabled.
-    disabled: set[str] = field(default_factory=set)
+    #: Hosts and serial numbers, as they are reported, of what an operator has disabled.
+    disabled: set[tuple[str, str]] = field(default_factory=set)
     #: Hosts of which no report has come since an interval passed.
     waiting: set[str] = field(default_factory=set)
 
@@ -76,7 +76,11 @@ class World:
     def picture(self, host: str, address: str) -> object:
         """Return all on which it depends what may be had at an address."""
         card = self.hosts[host].at(address)
-        marks = {at: mark.owner for at, mark in card.marks.items()} if card else None
+        marks = (
+            {at: (mark.owner, frozenset(mark.cleaned)) for at, mark in card.marks.items()}
+            if card
+            else None
+        )
         thought = self.knowledge[host].thoughts.get(address)
         return card, marks, thought and replace(thought), frozenset(self.disabled)
 
@@ -107,15 +111,15 @@ class World:
         if thought is None:
             return
         where = f"{name} of {thought.card} at {address}"
-        self._may_be_thought_of(thought, name, where)
+        self._may_be_thought_of(host, thought, name, where)
         if card is thought.card and card.has(name):
             others = [each for each in card.seen_by(name) if each != owner]
             assert not others, f"{owner} gets {where} with what {others} left on it"
 
-    def _may_be_thought_of(self, thought: Thought, name: str, where: str) -> None:
+    def _may_be_thought_of(self, host: str, thought: Thought, name: str, where: str) -> None:
         assert thought.condition != "failed", f"{where} has failed"
         assert thought.absences < 3, f"{where} is missing"
-        assert thought.identity not in self.disabled, f"{where} is disabled"
+        assert (host, thought.identity) not in self.disabled, f"{where} is disabled"
         if thought.pieces is not None:
             assert name in thought.pieces, f"there is no {where}"
 
@@ -203,6 +207,7 @@ def _seen(host: Host, slot: int, scan: Scan) -> Seen:
         pieces=frozenset(name for _, name in scan.pieces(host, slot)) if plain else None,
         condition=card.condition if plain and not scan.old else None,
         identity=f"other-{serial}" if sight is Sight.ALIAS else serial if named else None,
+        doubled=sight is Sight.TWO_DRIVERS,
     )
 
 
