@@ -57,6 +57,12 @@ def difference(
     ]
     out.words = list(comparison.words.items())
     wanted = sharing_of(comparison.occupants)
-    if wanted != (sharing or Sharing()):
+    # Each deployable knows what its handles share: so it matters, too, of which they are.
+    moved = any(
+        change.report.key in wanted.amounts
+        and comparison.rows[change.report.key][0].part.id != change.deployable
+        for change in out.changed_handles
+    )
+    if moved or wanted != (sharing or Sharing()):
         out.sharing = wanted
     return out

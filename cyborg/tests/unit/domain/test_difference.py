@@ -377,6 +377,13 @@ def test_what_is_shared_is_written_when_it_changes(record: Record) -> None:
     assert len(record.sharing.amounts) == 5
 
 
+def test_what_is_shared_is_written_when_it_is_of_other_deployables(record: Record) -> None:
+    """Each deployable knows what its handles share."""
+    record.report(card("A", part("pf", PF), part("vfs", *VFS)))
+    before = record.sharing
+    assert record.report(card("A", part("pf", PF), part("slices", *VFS))).sharing == before
+
+
 # A card that is known by its address for a while
 
 

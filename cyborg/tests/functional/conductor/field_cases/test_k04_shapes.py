@@ -214,3 +214,25 @@ def test_k4_own_a_card_that_comes_back_in_another_shape_unclean(
         assert machine.answer() == 4
     for _ in range(4):
         machine.bind(NAME, "VGPU")
+
+
+def test_k4_own_a_card_of_two_shapes_whose_parts_are_renamed(scheduled: Machine) -> None:
+    """A release of the driver has the model in their names: the providers are new ones."""
+
+    def both(suffix: str) -> DeviceReport:
+        slices = [mdev(PARENT, "nvidia-223", slot) for slot in range(2)]
+        shapes = (
+            part(f"whole{suffix}", "PGPU", pci(PARENT)),
+            part(f"carved{suffix}", "VGPU", *slices),
+        )
+        return card("GPU-a", *shapes)
+
+    scheduled.report(both(""))
+    scheduled.report(both("-a100"))
+    bound = scheduled.bind("carved-a100", "VGPU")
+    assert scheduled.offered("whole-a100", "PGPU") == 0
+    scheduled.refusal("whole-a100", "PGPU")
+    scheduled.delete(bound)
+    assert scheduled.offered("whole-a100", "PGPU") == 1
+    scheduled.bind("whole-a100", "PGPU")
+    scheduled.refusal("carved-a100", "VGPU")
