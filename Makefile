@@ -19,6 +19,9 @@ STEPS := 100000
 SEED := 1
 # For "make races": rounds of each.
 ROUNDS := 500
+# For "make benchmark-claims": the commit to compare with, and how often each is measured.
+BEFORE := d17129c
+TURNS := 5
 # A checkout without tags or a tarball without .git has no version to find.
 export PBR_VERSION ?= 0.1.0
 
@@ -56,6 +59,10 @@ hardware-model: $(VENV)/.test ## Let modelled hardware move and break at length 
 races: $(VENV)/.test ## Try races over hardware at length on MariaDB and PostgreSQL (ROUNDS=500).
 	@CYBORG_TEST_RACES=$(ROUNDS) $(VENV)/bin/python -m pytest \
 		cyborg/tests/functional/conductor/test_hardware_races.py --timeout 0 -s $(ARGS)
+
+.PHONY: benchmark-claims
+benchmark-claims: $(VENV)/.test ## Measure claims beside those of an earlier commit (BEFORE=d17129c, TURNS=5).
+	@$(VENV)/bin/python tools/benchmarks/claims.py --before $(BEFORE) --turns $(TURNS) $(ARGS)
 
 .PHONY: mutations
 mutations: $(VENV)/.test $(CLIENT_VENV)/.made $(SERVICES_VENV)/.made $(OPENSTACK_VENV)/.made ## Break the code on purpose and see that tests notice (ONLY="name ...", JOBS=2).
