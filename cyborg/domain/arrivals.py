@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from cyborg.domain.changes import Event, HandleChange, Move, Row
@@ -19,7 +19,7 @@ from cyborg.domain.comparison import (
 )
 from cyborg.domain.dirt import Dirt, held_elsewhere
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport
-from cyborg.domain.matching import Match
+from cyborg.domain.matching import Match, own_address
 from cyborg.domain.memories import give_back
 from cyborg.domain.model import DeviceCondition, HandleCondition, Presence
 from cyborg.domain.recorded import DIRTY, RecordedDeployable, RecordedDevice, RecordedHandle
@@ -39,8 +39,8 @@ def leave_places(c: Comparison) -> None:
             if place is not None and not is_of(place.device, each):
                 _leave(c, place, each.seen)
             for handle in part.handles:
-                for at, row in _others_at(c, each, handle):
-                    _give_way(c, at, row, each, handle)
+                _take_place(c, each, addresses(handle), handle.key)
+        _take_place(c, each, own_address(each.seen))
 
 
 def arrive(c: Comparison, each: Match) -> None:
@@ -84,20 +84,20 @@ def _leave(c: Comparison, place: Place, seen: DeviceReport) -> None:
             c.taint(device.id, device, dirt)
 
 
-def _others_at(
-    c: Comparison, each: Match, handle: HandleReport
-) -> list[tuple[Place, RecordedHandle]]:
-    """Return what is recorded of other cards where a handle is now: they are there no longer."""
+def _take_place(c: Comparison, each: Match, at: Iterable[str], key: str = "") -> None:
+    """Let what is recorded of other cards where a card is now give way: they are there no longer.
+
+    :param at: addresses of functions.
+    :param key: of the handle that occupies them.
+    """
     known = set() if each.recorded is None else _there(each.recorded)
-    found = []
-    for address in addresses(handle):
+    for address in at:
         for place, row in c.at.get(address, ()):
-            same = row.key == handle.key
             # Drivers may well report one function as parts of two devices.
             both = address in known or place.device.id in c.seen_at.get(address, ())
-            if not is_of(place.device, each) and (same or not (both or c.is_excused(place.device))):
-                found.append((place, row))
-    return found
+            others = not is_of(place.device, each)
+            if others and (row.key == key or not (both or c.is_excused(place.device))):
+                _give_way(c, place, row, each, key)
 
 
 def _there(device: RecordedDevice) -> set[str]:
@@ -106,11 +106,9 @@ def _there(device: RecordedDevice) -> set[str]:
     return {address for handle in rows for address in addresses(handle)}
 
 
-def _give_way(
-    c: Comparison, place: Place, row: RecordedHandle, each: Match, handle: HandleReport
-) -> None:
+def _give_way(c: Comparison, place: Place, row: RecordedHandle, each: Match, key: str) -> None:
     """Let another card's handle leave what is the place of a card that was seen."""
-    c.usurping.add(handle.key)
+    c.usurping.add(key)
     dirt = dirt_of(place.part, row)
     if dirt is not None:
         c.taint(place.device.id, place.device, dirt)
@@ -118,7 +116,7 @@ def _give_way(
     if is_held and place.part.report.needs_release:
         # Whoever has it reaches the card that is there now.
         c.taint(row_of(each), each.recorded, UNCLEAN)
-    if row.key == handle.key:
+    if row.key == key:
         return
     if is_held:
         why = f"Device {each.seen.identity} is where {place.device.report.identity} was."

@@ -100,10 +100,11 @@ def addresses_of(device: RecordedDevice) -> frozenset[str]:
         for name in (handle.key, *(share.counter for share in handle.shares))
         if is_address(name)
     }
-    return frozenset((*found, *_own_address(device.report)))
+    return frozenset((*found, *own_address(device.report)))
 
 
-def _own_address(device: DeviceReport) -> tuple[str, ...]:
+def own_address(device: DeviceReport) -> tuple[str, ...]:
+    """Return the address of the function through which a device is reached, if it is PCI."""
     try:
         return (address_of(device.control_path),)
     except ValueError:
@@ -114,7 +115,7 @@ def _own_address(device: DeviceReport) -> tuple[str, ...]:
 def _places(device: RecordedDevice | DeviceReport) -> Iterator[str]:
     """Yield what says where a device is: its own address, the names of its parts, what they are,
     and the functions that those are of, in whatever shape they are offered."""
-    yield from _own_address(device.report if isinstance(device, RecordedDevice) else device)
+    yield from own_address(device.report if isinstance(device, RecordedDevice) else device)
     for part in device.deployables:
         yield _name(part.report.name if isinstance(part, RecordedDeployable) else part.name)
         for handle in part.handles:

@@ -86,6 +86,14 @@ def test_dirt_of_another_card_does_not_keep_a_place(record: Record) -> None:
     assert record.handle(TWO).condition is UNCLEAN
 
 
+def test_a_card_that_shows_nothing_takes_its_place_all_the_same(record: Record) -> None:
+    """Another driver's device was reported there, under the address alone."""
+    path = {"domain": "0", "bus": "1", "device": "0", "function": "0"}
+    record.report(slot("A", "02"), replace(slot(ONE, "01"), driver="other"))
+    record.report(card("A", control_path=path))
+    assert ONE not in record.conditions()
+
+
 def test_two_drivers_may_report_one_function_as_two_devices(record: Record) -> None:
     """Neither is in the place of the other, be one of them not seen for once."""
     pf, vfs = slot("PF", "01"), card("VF", part("vfs", *VFS), driver="other")

@@ -88,12 +88,12 @@ class Knowledge:
             self._doubt_named(address, each.card, seen, excused)
         for address, each in named.items():
             self._doubt_serial(address, each)
-            self._think(address, each, counts=an_interval_later and address not in excused)
+            self._think(address, each, an_interval_later, address in excused)
             self.known.add(each.card)
         for address, each in seen.items():
             if not each.named:
                 self._doubt_nameless(address, each.card, seen, excused)
-                self._think(address, each, counts=an_interval_later and address not in excused)
+                self._think(address, each, an_interval_later, address in excused)
         for address, thought in self.thoughts.items():
             if address not in seen and address not in excused:
                 self._lack(thought, an_interval_later)
@@ -106,19 +106,22 @@ class Knowledge:
             # It may be forgotten.
             self.known.discard(thought.card)
 
-    def _think(self, address: str, each: Seen, *, counts: bool) -> None:
+    def _think(self, address: str, each: Seen, an_interval_later: bool, excused: bool) -> None:
         for other in list(self.elsewhere(each.card, address)):
             del self.thoughts[other]
         before = self.thoughts.get(address)
         identity = each.identity
         if identity is None and before is not None and before.card is each.card:
             identity = before.identity
+        counts = an_interval_later and not excused
         doubled = max(0, before.doubled - counts) if before is not None else 0
         if each.doubled or (doubled and not each.named):
             doubled = ABSENCES_UNTIL_GONE
+        # A card that shows nothing does not tell that what could not be looked at is not there.
+        is_doubtful = doubled or (excused and not each.pieces)
         self.thoughts[address] = Thought(
             each.card,
-            pieces=None if doubled else each.pieces,
+            pieces=None if is_doubtful else each.pieces,
             condition=each.condition,
             identity=identity,
             doubled=doubled,

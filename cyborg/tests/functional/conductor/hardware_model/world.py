@@ -156,7 +156,12 @@ class World:
         """Forget the traces on a card that nobody could know not to have been cleaned."""
         address, name = located(handle.type, handle.info)
         thought = self.knowledge[host].thoughts.get(address)
-        if thought is None or self.hosts[host].at(address) is thought.card or thought.lacking:
+        if thought is None or thought.lacking:
+            return
+        if self.hosts[host].at(address) is thought.card and _may_be(thought.card, handle.device):
+            return
+        if thought.identity is not None and not _may_be(thought.card, handle.device):
+            # It was told of under its own name.
             return
         if owner is None:
             thought.card.clean(name)
