@@ -9,11 +9,12 @@ the card has been replaced.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cyborg.domain.hardware import address_of, is_address, same_identity
 from cyborg.domain.inventory import DeviceReport
+from cyborg.domain.model import Presence
 from cyborg.domain.recorded import RecordedDeployable, RecordedDevice
 
 
@@ -55,15 +56,7 @@ def match(recorded: Sequence[RecordedDevice], reported: Sequence[DeviceReport]) 
             unknown.append(seen)
         else:
             found.append((row, seen))
-    by_place: dict[str, list[RecordedDevice]] = {}
-    for row in rows.values():
-        for place in _places(row):
-            by_place.setdefault(place, []).append(row)
-    for seen in unknown:
-        there = [row for place in _places(seen) for row in by_place.get(place, ())]
-        same = [row for row in there if not surely_differ(row.report.identity, seen.identity)]
-        row = rows.pop(same_identity(same[0].report.identity), None) if same else None
-        found.append((row, seen))
+    found += _by_place(rows, unknown)
     known = {row.id for row, _ in found if row is not None}
     matches = Matches([], [], [device for device in recorded if device.id not in known])
     for row, seen in found:
@@ -81,6 +74,39 @@ def _match(row: RecordedDevice | None, seen: DeviceReport) -> Match:
         # The better one of the two, or the spelling that it has had so far.
         return Match(row, replace(seen, identity=known), nameless)
     return Match(row, seen, nameless)
+
+
+def _by_place(
+    rows: dict[str, RecordedDevice], unknown: Iterable[DeviceReport]
+) -> Iterator[tuple[RecordedDevice | None, DeviceReport]]:
+    """Yield devices whose identities are not recorded, each with what was where it is.
+
+    :param rows: by identity; those that are matched are taken out.
+    """
+    by_place: dict[str, list[tuple[bool, RecordedDevice]]] = {}
+    for row in rows.values():
+        for place in _places(row):
+            by_place.setdefault(place, []).append((True, row))
+        for place in own_address(row.report):
+            by_place.setdefault(place, []).append((False, row))
+    for seen in unknown:
+        same = [
+            (has_it, row)
+            for place in (*_places(seen), *own_address(seen))
+            for has_it, row in by_place.get(place, ())
+            if same_identity(row.report.identity) in rows
+            and not surely_differ(row.report.identity, seen.identity)
+        ]
+        # One that was there last time, and had what is seen, rather than another.
+        _, best = min(same, key=_rank, default=(False, None))
+        if best is not None:
+            del rows[same_identity(best.report.identity)]
+        yield best, seen
+
+
+def _rank(found: tuple[bool, RecordedDevice]) -> tuple[bool, bool]:
+    has_it, row = found
+    return row.presence is not Presence.PRESENT, not has_it
 
 
 def surely_differ(one: str, other: str) -> bool:
@@ -113,14 +139,14 @@ def own_address(device: DeviceReport) -> tuple[str, ...]:
 
 
 def _places(device: RecordedDevice | DeviceReport) -> Iterator[str]:
-    """Yield what says where a device is: its own address, the names of its parts, what they are,
-    and the functions that those are of, in whatever shape they are offered."""
-    yield from own_address(device.report if isinstance(device, RecordedDevice) else device)
+    """Yield what says where a device is, the surest first: what its parts are, the functions that
+    those are of, in whatever shape they are offered, and their names."""
+    handles = [handle for part in device.deployables for handle in part.handles]
+    yield from (handle.key for handle in handles)
+    for handle in handles:
+        yield from (share.counter for share in handle.shares if is_address(share.counter))
     for part in device.deployables:
         yield _name(part.report.name if isinstance(part, RecordedDeployable) else part.name)
-        for handle in part.handles:
-            yield handle.key
-            yield from (share.counter for share in handle.shares if is_address(share.counter))
 
 
 def _name(deployable: str) -> str:

@@ -156,6 +156,13 @@ def test_a_card_that_shows_nothing_is_known_by_its_own_address() -> None:
     assert matched([recorded(1, before)], bare) == ([(1, "A", False)], [], [])
 
 
+def test_of_two_that_were_in_one_place_each_is_matched() -> None:
+    """Two drivers had it under its address; both read the serial numbers of two cards now."""
+    before = [recorded(1, seen(ONE, TWO, name="x")), recorded(2, seen("0000:03:00.0", TWO))]
+    found = matched(before, seen("A", TWO), seen("B", TWO, name="x"))
+    assert {row for row, _, _ in found[0]} == {1, 2}
+
+
 def test_where_a_device_is() -> None:
     handle = HandleReport(
         "PCI", {}, "0000:3d:01.1", (Share("0000:3d:00.0", 1, 4), Share("iommu/15"))
