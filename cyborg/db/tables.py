@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint
 
-from cyborg.db.types import UtcDateTime
+from cyborg.db.types import LongText, UtcDateTime
 
 metadata = sa.MetaData(
     naming_convention={
@@ -116,7 +116,7 @@ devices = Table(
     Column("condition_reason", sa.Text),
     # What has to be remembered of it while other hardware is where it was, as JSON: see
     # cyborg.domain.memory.
-    Column("memory", sa.Text),
+    Column("memory", LongText),
     _generation(),
     *_times(),
     UniqueConstraint("host_id", "identity"),
@@ -176,7 +176,7 @@ deployables = Table(
     Column("provider_generation", sa.Integer),
     # Where more is offered than there is, as JSON: ids of the counters that a claim has to
     # lock, and the providers that a claim concerns beside its own.
-    Column("sharing", sa.Text),
+    Column("sharing", LongText),
     *_absence(),
     _generation(),
     *_times(),

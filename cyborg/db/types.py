@@ -36,6 +36,10 @@ class UtcDateTime(sa.TypeDecorator[datetime.datetime]):
         return value and value.replace(tzinfo=datetime.UTC)
 
 
+#: Text that grows with what a host has. A TEXT of MariaDB ends at 65,535 bytes.
+LongText = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+
+
 class database_now(FunctionElement[datetime.datetime]):
     """The database's own present, ``seconds`` from now.
 

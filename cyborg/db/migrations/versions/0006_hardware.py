@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from cyborg.db.migrations.handles_of_0006 import fill_handles
-from cyborg.db.types import UtcDateTime
+from cyborg.db.types import LongText, UtcDateTime
 
 revision = "0006"
 down_revision = "0005"
@@ -98,9 +98,9 @@ def _add_columns() -> None:
             absent_at(),
             sa.Column("condition", state, server_default="unmonitored", nullable=False),
             sa.Column("condition_reason", sa.Text()),
-            sa.Column("memory", sa.Text()),
+            sa.Column("memory", LongText),
         ],
-        "deployables": [sa.Column("sharing", sa.Text()), absences(), absent_at()],
+        "deployables": [sa.Column("sharing", LongText), absences(), absent_at()],
         "attach_handles": [
             # Not NULL when they are filled.
             sa.Column("host_id", _ID),
