@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,6 @@ from cyborg.domain.difference import difference
 from cyborg.domain.doubles import without_doubles
 from cyborg.domain.errors import InvalidInput
 from cyborg.domain.inventory import LeftOut, Snapshot, digest_of
-from cyborg.domain.model import ProviderJobKind
 from cyborg.domain.recorded import RecordedDevice
 from cyborg.domain.report_check import CheckedReport, check_report
 from cyborg.domain.text import is_plain
@@ -74,7 +73,7 @@ def report(
     who = identity_of(agent)
     interval = who.interval if who is not None else float(env.conf.periodic_interval)
 
-    def work(unit: Unit) -> tuple[Difference, list[LeftOut]]:
+    def work(unit: Unit) -> tuple[Difference, list[LeftOut], Mapping[str, str]]:
         connection = unit.connection
         taken = agents.take_host(unit, host, who)
         host_id = taken.id
@@ -82,9 +81,9 @@ def report(
         sharing = inventory.recorded_sharing(connection, host_id)
         reported, left_out = _without_doubles(connection, host_id, recorded, checked)
         changes = difference(recorded, reported, taken.now, interval, sharing)
-        touched: Mapping[ProviderJobKind, Collection[str]] = {}
+        written = inventory_changes.Written()
         if changes:
-            touched = inventory_changes.apply(
+            written = inventory_changes.apply(
                 connection,
                 host_id,
                 changes,
@@ -94,14 +93,14 @@ def report(
             )
         unclean.write(unit, host, host_id, changes.waiting)
         # All jobs in the order of their subjects, as everybody writes them.
-        for kind, uuids in sorted(touched.items()):
+        for kind, uuids in sorted(written.touched.items()):
             providers.mark(unit, dict.fromkeys(uuids, host), kind)
         settled = changes.settled and not left_out
         hosts.record_report(connection, host_id, digest if settled else None, who, unit.now)
-        return changes, left_out
+        return changes, left_out, written.new_devices
 
-    changes, left_out = run(env, work)
-    _log(host, changes)
+    changes, left_out, new_devices = run(env, work)
+    _log(host, changes, new_devices)
     for each in checked.left_out:
         LOG.warning("report of host=%s: %s", host, each)
     for each in left_out:
@@ -144,7 +143,11 @@ def _without_doubles(
     return replace(checked.snapshot, devices=tuple(kept)), left_out
 
 
-def _log(host: str, changes: Difference) -> None:
+def _log(host: str, changes: Difference, new_devices: Mapping[str, str]) -> None:
+    """Tell operators what a report has changed.
+
+    :param new_devices: the uuids of devices by their identities.
+    """
     for notice in changes.notices:
         level = _LEVELS.get(notice.event, logging.INFO)
         if notice.in_use and level == logging.WARNING:
@@ -153,7 +156,7 @@ def _log(host: str, changes: Difference) -> None:
             level,
             "device %s device=%s name=%s host=%s in_use=%s%s",
             notice.event,
-            notice.device_uuid or "new",
+            notice.device_uuid or new_devices[notice.identity],
             notice.identity,
             host,
             notice.in_use,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,14 +44,23 @@ def apply(
     sharing: Sharing,
     new_uuid: NewUuid,
     now: datetime.datetime,
-) -> dict[ProviderJobKind, set[str]]:
+) -> Written:
     """Write a difference.
 
     :param sharing: what the counters of the host were before.
-    :returns: the providers (by uuid) that Placement must hear of, by what of them.
     :raises Contention: if somebody was faster; the whole transaction is given up.
     """
     return _Writer(connection, host_id, difference, sharing, _Stamp(new_uuid, now)).write()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What has been written."""
+
+    #: The providers (by uuid) that Placement must hear of, by what of them.
+    touched: Mapping[ProviderJobKind, Collection[str]] = field(default_factory=dict)
+    #: The uuids of new devices, by their identities.
+    new_devices: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +87,10 @@ class _Writer:
         #: Ids of rows that are new, by identity and by name.
         self._devices: dict[str, int] = {}
         self._deployables: dict[str, int] = {}
+        #: Uuids of devices that are new, by identity.
+        self._uuids: dict[str, str] = {}
 
-    def write(self) -> dict[ProviderJobKind, set[str]]:
+    def write(self) -> Written:
         changes = self._difference
         touched = lock_touched(self._connection, self._host_id, changes, self._sharing)
         try:
@@ -109,7 +120,7 @@ class _Writer:
         remove_handles(self._connection, changes, gone)
         self._remove(gone)
         self._write_words()
-        return providers_touched(changes, touched)
+        return Written(providers_touched(changes, touched), self._uuids)
 
     # Devices and deployables.
 
@@ -127,8 +138,9 @@ class _Writer:
             self._update(devices, device_id, **_device_values(device))
             self._write_control_path(device_id, device)
         for device in changes.new_devices:
+            self._uuids[device.identity] = self._new_uuid()
             values = {
-                "uuid": self._new_uuid(),
+                "uuid": self._uuids[device.identity],
                 "host_id": self._host_id,
                 "status": DeviceStatus.ENABLED,
                 "created_at": self._now,

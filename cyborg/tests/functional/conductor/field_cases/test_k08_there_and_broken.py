@@ -44,6 +44,17 @@ def test_d02_a_card_that_its_driver_calls_lost(
     scheduled.bind(NAME_B, "PGPU")
 
 
+def test_k8_own_a_card_that_is_broken_when_it_is_found(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told of with the uuid by which an operator finds it."""
+    for _ in range(2):
+        machine.report(broken(A), B)
+    machine.refusal(NAME_A, "PGPU")
+    [line] = errors(caplog)
+    assert all(text in line for text in (machine.device("GPU-a").uuid, "GPU-a", "has failed"))
+
+
 def test_d02_a_card_that_could_not_be_looked_at_hides_no_other(scheduled: Machine) -> None:
     """While one problem lasted, no absent device of its driver was ever suspected."""
     scheduled.report(A, B, C)
