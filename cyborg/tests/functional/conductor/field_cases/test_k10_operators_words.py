@@ -52,6 +52,17 @@ def test_d06_attributes_alone_keep_a_card(machine: Machine) -> None:
     machine.bind(NAME, "PGPU")
 
 
+def test_k10_own_a_card_of_which_much_is_said(machine: Machine) -> None:
+    """All of it is remembered while another card is in its place: a TEXT of MariaDB ends before."""
+    machine.report(A, OTHER)
+    said = {f"note{number}": "\N{MEMO}" * 255 for number in range(40)}
+    for key, value in said.items():
+        say(machine, NAME, key, value)
+    machine.report(gpu("GPU-c", SLOT), OTHER)
+    machine.report(gpu("GPU-a", "0000:44:00.0"), gpu("GPU-c", SLOT), OTHER)
+    assert said.items() <= machine.attributes("compute-1_0000:44:00.0").items()
+
+
 def test_d06_of_what_nobody_said_anything_is_forgotten(machine: Machine) -> None:
     machine.report(A, OTHER)
     for _ in range(3):
