@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from cyborg.domain.changes import Event, HandleChange, Move, Row
@@ -34,13 +34,15 @@ def leave_places(c: Comparison) -> None:
     remembered of it.
     """
     for each in c.matches.seen:
+        # Drivers may well report one function as parts of two devices.
+        both = set() if each.recorded is None else _there(each.recorded)
         for part in each.seen.deployables:
             place = c.places.get(part.name.lower())
             if place is not None and not is_of(place.device, each):
                 _leave(c, place, each.seen)
             for handle in part.handles:
-                _take_place(c, each, addresses(handle), handle.key)
-        _take_place(c, each, own_address(each.seen))
+                _take_place(c, each, addresses(handle), both, handle.key)
+        _take_place(c, each, own_address(each.seen), both)
 
 
 def arrive(c: Comparison, each: Match) -> None:
@@ -84,19 +86,21 @@ def _leave(c: Comparison, place: Place, seen: DeviceReport) -> None:
             c.taint(device.id, device, dirt)
 
 
-def _take_place(c: Comparison, each: Match, at: Iterable[str], key: str = "") -> None:
+def _take_place(
+    c: Comparison, each: Match, at: Iterable[str], both: Collection[str], key: str = ""
+) -> None:
     """Let what is recorded of other cards where a card is now give way: they are there no longer.
 
     :param at: addresses of functions.
+    :param both: addresses where it was when others were.
     :param key: of the handle that occupies them.
     """
-    known = set() if each.recorded is None else _there(each.recorded)
     for address in at:
         for place, row in c.at.get(address, ()):
-            # Drivers may well report one function as parts of two devices.
-            both = address in known or place.device.id in c.seen_at.get(address, ())
-            others = not is_of(place.device, each)
-            if others and (row.key == key or not (both or c.is_excused(place.device))):
+            if is_of(place.device, each):
+                continue
+            stays = address in both or place.device.id in c.seen_at.get(address, ())
+            if row.key == key or not (stays or c.is_excused(place.device)):
                 _give_way(c, place, row, each, key)
 
 

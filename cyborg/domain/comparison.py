@@ -70,11 +70,9 @@ class Comparison:
         #: Addresses of functions to the ids of those devices that are reported to be there.
         self.seen_at: dict[str, set[int]] = {}
         for each in self.matches.seen:
-            for part in each.seen.deployables:
-                for reported_handle in part.handles:
-                    for address in addresses(reported_handle):
-                        if each.recorded is not None:
-                            self.seen_at.setdefault(address, set()).add(each.recorded.id)
+            if each.recorded is not None:
+                for address in _addresses_of_all(each.seen):
+                    self.seen_at.setdefault(address, set()).add(each.recorded.id)
         self.out = Difference()
         #: Of new devices by their identities.
         self.memories: dict[Row, Memory] = {device.id: device.memory for device in recorded}
@@ -191,6 +189,11 @@ def addresses(handle: HandleReport | RecordedHandle) -> frozenset[str]:
     """Return the addresses of the functions that a handle occupies a part of."""
     names = (handle.key, *(share.counter for share in handle.shares))
     return frozenset(name for name in names if is_address(name))
+
+
+def _addresses_of_all(device: DeviceReport) -> set[str]:
+    handles = [handle for part in device.deployables for handle in part.handles]
+    return {address for handle in handles for address in addresses(handle)}
 
 
 def _was_used(device: RecordedDevice) -> bool:

@@ -102,6 +102,8 @@ class Card:
     design: Design
     cut: tuple[Group, ...]
     condition: str = "healthy"
+    #: The host that has reported it last.
+    host: str | None = None
     #: By piece.
     marks: dict[str, Mark] = field(default_factory=dict)
 

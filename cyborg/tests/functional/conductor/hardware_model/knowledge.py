@@ -6,6 +6,7 @@ A service is told what is where by reports alone, and some confusions it cannot 
   taken for what was there;
 * a card without a readable serial number that came to where another card was last seen: it is
   taken for that one;
+* what a card was given out for in another host: each host's record is its own;
 * work that a driver did at an address, unable to read which card is there, while no report had
   told that it is another one.
 

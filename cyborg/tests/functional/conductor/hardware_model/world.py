@@ -187,6 +187,11 @@ class World:
                 if address in busy:
                     # What it has keeps its last report.
                     seen[address] = replace(seen[address], pieces=None)
+        for each in seen.values():
+            # What it brings from another host nobody there knows.
+            if each.card.host not in (None, host.name):
+                each.card.marks.clear()
+            each.card.host = host.name
         knowledge = self.knowledge[host.name]
         if scan.failed:
             excused |= set(knowledge.thoughts)
