@@ -131,6 +131,16 @@ class Placement(WsgiService):
         found: dict[str, int] = self._of(uuid, "usages")["usages"]
         return found
 
+    def offers(self, resource_class: str) -> dict[str, int]:
+        """Return how much of a class each provider would still give away."""
+        asked = f"/allocation_candidates?resources={resource_class}:1"
+        found = self._done("GET", asked).json()
+        uuids = {uuid for each in found["allocation_requests"] for uuid in each["allocations"]}
+        resources = {
+            uuid: found["provider_summaries"][uuid]["resources"][resource_class] for uuid in uuids
+        }
+        return {uuid: each["capacity"] - each["used"] for uuid, each in resources.items()}
+
     def allocate(
         self,
         consumer: str,

@@ -6,13 +6,11 @@ import dataclasses
 import itertools
 from dataclasses import dataclass
 
-import sqlalchemy as sa
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
-from cyborg.conductor import creating, inventory
+from cyborg.conductor import inventory
 from cyborg.conductor.environment import Environment
-from cyborg.db.database import Database
 from cyborg.db.tables import device_profiles, metadata
 from cyborg.domain.work import Work
 from cyborg.tests.functional.conductor.hardware_model import records
@@ -20,16 +18,14 @@ from cyborg.tests.functional.conductor.hardware_model.cards import CUTS, Card, D
 from cyborg.tests.functional.conductor.hardware_model.records import Offer
 from cyborg.tests.functional.conductor.hardware_model.sights import Scan
 from cyborg.tests.functional.conductor.hardware_model.world import World
-from cyborg.tests.helpers import RecordingAgents, an_interval_later, profile
+from cyborg.tests.functional.conductor.trials import Trials, asking_for
+from cyborg.tests.helpers import RecordingAgents, an_interval_later
 
 ONE, TWO = "compute-1", "compute-2"
 BUSES = {ONE: ("3a", "4b", "c8", "d9"), TWO: ("3a", "ef")}
 SLOTS = 4
 
 CLASSES = ("PGPU", "VGPU", "CUSTOM_PCI")
-
-#: Requests of a class that are bound only to see whether what is offered can be had.
-POOL = 8
 
 _DESIGNS = st.lists(st.sampled_from(Design), min_size=6, max_size=6)
 
@@ -75,8 +71,7 @@ class Base(RuleBasedStateMachine):
         self.server_numbers = itertools.count(1)
         self.world = World({}, [])
         self.lives: dict[str, Life] = {}
-        #: Requests that are never really bound, by class.
-        self.pool: dict[str, list[str]] = {}
+        self.trials: Trials
         #: Answers that are still under way.
         self.late: list[Answer] = []
 
@@ -93,13 +88,9 @@ class Base(RuleBasedStateMachine):
             for table in reversed(metadata.sorted_tables):
                 if table is not device_profiles:
                     connection.execute(table.delete())
-            known = set(connection.scalars(sa.select(device_profiles.c.name)))
         for name in CLASSES:
-            for units, called in ((1, name), (POOL, f"all-{name}")):
-                if called not in known:
-                    profile(self.env, called, {f"resources:{name}": str(units)})
-            made = creating.create(self.env, f"all-{name}", "project", True)
-            self.pool[name] = [arq.uuid for arq in made]
+            asking_for(self.env, name)
+        self.trials = Trials(self.env, CLASSES)
         cards = [self.new_card(design) for design in designs]
         self.world = World(
             {
@@ -124,10 +115,6 @@ class Base(RuleBasedStateMachine):
         busy = records.busy_addresses(self.record, name)
         inventory.report(self.env, name, scan.wire(host))
         self.world.tell(host, scan, busy)
-
-    def silent(self, database: Database) -> Environment:
-        """Return a conductor on another database, whose agents hear nothing."""
-        return dataclasses.replace(self.record, database=database, agents=RecordingAgents())
 
     def offers(self) -> list[Offer]:
         """Return what Placement would give away now."""

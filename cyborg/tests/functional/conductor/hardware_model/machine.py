@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Collection
 
 from hypothesis.stateful import invariant
 
-from cyborg.conductor import binding, inventory
+from cyborg.conductor import inventory
 from cyborg.conductor.environment import Environment
-from cyborg.db.database import Connection, Database
+from cyborg.db.database import Connection
 from cyborg.domain.inventory import digest_of
 from cyborg.domain.model import DeviceStatus, Presence
 from cyborg.tests.functional.conductor.hardware_model import records
@@ -21,39 +20,10 @@ from cyborg.tests.functional.conductor.hardware_model.lives import Lives
 from cyborg.tests.functional.conductor.hardware_model.records import Offer
 from cyborg.tests.functional.conductor.hardware_model.sights import Scan, Sight
 from cyborg.tests.functional.conductor.hardware_model.world import check_holdings
-
-T = TypeVar("T")
+from cyborg.tests.functional.conductor.trials import NOBODY
 
 #: Good reports after which a record equals its host.
 _REPORTS = 3
-
-
-class _Undone(Exception):
-    """Rolls a transaction back."""
-
-
-class RolledBack(Database):
-    """A database on which nothing stays that is done."""
-
-    def __init__(self, database: Database, look: Callable[[Connection], None]) -> None:
-        super().__init__(database._conf)
-        self._real = database
-        self._look = look
-
-    def run(self, work: Callable[[Connection], T]) -> T:
-        """Do it, look at it, and undo it."""
-        results: list[T] = []
-
-        def attempt(connection: Connection) -> None:
-            results[:] = [work(connection)]
-            self._look(connection)
-            raise _Undone
-
-        try:
-            self._real.run(attempt)
-        except _Undone:
-            pass
-        return results[0]
 
 
 class HardwareMachine(Events, Lives):
@@ -86,23 +56,14 @@ class HardwareMachine(Events, Lives):
                 self._tried[offer.uuid] = picture
 
     def _try(self, offer: Offer) -> None:
-        uuids = self.pool[offer.resource_class][: offer.units]
-        values = {
-            "hostname": offer.host,
-            "device_rp_uuid": offer.uuid,
-            "instance_uuid": "ffffffff-0000-4000-8000-000000000000",
-        }
-
-        def look(connection: Connection) -> None:
+        def look(connection: Connection, uuids: Collection[str]) -> None:
             found = records.holdings(connection)
             check_holdings(found)
             for each in found:
                 if each.request in uuids:
-                    self.world.may_be_given(each, values["instance_uuid"])
+                    self.world.may_be_given(each, NOBODY)
 
-        database = RolledBack(self.record.database, look)
-        env = self.silent(database)
-        binding.bind(env, dict.fromkeys(uuids, values), "project", True)
+        self.trials.try_to_bind(self.record, offer, look)
 
     def teardown(self) -> None:
         """Give everything back: then what is offered is what is there."""

@@ -20,7 +20,7 @@ from cyborg.db.tables import (
     hosts,
     jobs,
 )
-from cyborg.domain.model import HandleCondition
+from cyborg.domain.model import HandleCondition, JobKind
 from cyborg.domain.providers import desired_inventories
 from cyborg.domain.states import AT_WORK, BINDABLE, ArqState
 from cyborg.tests.functional.conductor.hardware_model.cards import located
@@ -188,7 +188,7 @@ def bindable(env: Environment, uuids: Collection[str]) -> list[str]:
 def jobs_under_way(env: Environment) -> list[sa.Row[Any]]:
     """Return agents' jobs, with the ARQ of each."""
     query = sa.select(jobs, _arqs.c.uuid.label("request")).join_from(jobs, _arqs, isouter=True)
-    return rows(env, query.order_by(jobs.c.id))
+    return rows(env, query.where(jobs.c.kind.in_(list(JobKind))).order_by(jobs.c.id))
 
 
 def devices_of(env: Environment) -> list[sa.Row[Any]]:
