@@ -99,7 +99,8 @@ def _take_place(
         for place, row in c.at.get(address, ()):
             if is_of(place.device, each):
                 continue
-            stays = address in both or place.device.id in c.seen_at.get(address, ())
+            together = address in both and not row.absence.count
+            stays = together or place.device.id in c.seen_at.get(address, ())
             if row.key == key or not (stays or c.is_excused(place.device)):
                 _give_way(c, place, row, each, key)
 

@@ -86,6 +86,18 @@ def test_dirt_of_another_card_does_not_keep_a_place(record: Record) -> None:
     assert record.handle(TWO).condition is UNCLEAN
 
 
+def test_nor_once_it_is_given_back_in_another_shape(record: Record) -> None:
+    """The card that is there now waited for it with what it has."""
+    record.report(slot("A", "01"))
+    record.set_handle(ONE, is_owned=True)
+    record.report(card("B", part("vfs", *VFS)))
+    assert record.conditions() == {ONE: VANISHED, VF: UNCLEAN, OTHER_VF: UNCLEAN}
+    record.set_handle(ONE, is_owned=False, condition=UNCLEAN)
+    record.report(card("B", part("vfs", *VFS)))
+    assert record.conditions() == {VF: UNCLEAN, OTHER_VF: UNCLEAN}
+    assert record.sharing.capacities == {}
+
+
 def test_a_card_that_shows_nothing_takes_its_place_all_the_same(record: Record) -> None:
     """Another driver's device was reported there, under the address alone."""
     path = {"domain": "0", "bus": "1", "device": "0", "function": "0"}
