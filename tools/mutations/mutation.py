@@ -1,10 +1,11 @@
 """Mutations as they are written down: a patch, with what it breaks and who must notice.
 
-A mutation is a file NAME.patch: a header, then what "git diff" prints. The header has two kinds
+A mutation is a file NAME.patch: a header, then what "git diff" prints. The header has three kinds
 of lines, and a line that begins with a space goes on with the one before it::
 
     Promise: the promise that it breaks, in one sentence (once)
     Tests: what pytest is given, paths, nodes and one -k (once or several times, run in order)
+    Seed: the seed with which a long run of the model of hardware finds it (once, or not at all)
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class Mutation:
     path: Path
     promise: str
     tests: tuple[Selection, ...]
+    #: None where the model of hardware cannot see it.
+    seed: int | None = None
 
     @property
     def name(self) -> str:
@@ -74,13 +77,17 @@ def _read(path: Path) -> Mutation:
     fields: dict[str, list[str]] = defaultdict(list)
     for line in head.replace("\n ", " ").splitlines():
         key, _, value = line.partition(": ")
-        if key in ("Promise", "Tests") and value.strip():
+        if key in ("Promise", "Tests", "Seed") and value.strip():
             fields[key].append(" ".join(value.split()))
         elif line.strip():
-            raise Unusable(f"{path.name}: neither 'Promise: …' nor 'Tests: …': {line!r}")
+            raise Unusable(f"{path.name}: not 'Promise: …', 'Tests: …' or 'Seed: …': {line!r}")
     if len(fields["Promise"]) != 1 or not fields["Tests"]:
         raise Unusable(f"{path.name}: it needs one 'Promise:' and at least one 'Tests:'")
-    return Mutation(path, fields["Promise"][0], tuple(_selection(path, t) for t in fields["Tests"]))
+    seeds = fields["Seed"]
+    if len(seeds) > 1 or not all(each.isdecimal() for each in seeds):
+        raise Unusable(f"{path.name}: 'Seed:' is one whole number")
+    tests = tuple(_selection(path, text) for text in fields["Tests"])
+    return Mutation(path, fields["Promise"][0], tests, int(seeds[0]) if seeds else None)
 
 
 def _selection(path: Path, text: str) -> Selection:

@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Seconds for one run of pytest: less than one test has, whose timeout would count as a failure.
 LIMIT = 200
+#: Seconds for a long run of the model of hardware.
+MODEL_LIMIT = 5400
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -34,10 +36,11 @@ def _try_all(mutations: Sequence[Mutation], arguments: argparse.Namespace) -> li
     results = []
     processes = Processes()
     with tempfile.TemporaryDirectory(prefix="cyborg-mutations-") as folder:
-        trials = Trials(arguments.root, Path(folder).resolve(), processes, arguments.limit)
+        limit = MODEL_LIMIT if arguments.model else arguments.limit
+        trials = Trials(arguments.root, Path(folder).resolve(), processes, limit, arguments.model)
         pool = ThreadPoolExecutor(arguments.jobs)
         try:
-            if arguments.baseline:
+            if arguments.baseline and not arguments.model:
                 trials.baseline(mutations, pool)
             for run in as_completed([pool.submit(trials.judge, each) for each in mutations]):
                 result = run.result()
@@ -97,6 +100,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--limit", type=float, default=LIMIT, metavar="SECONDS", help="for one run of pytest"
     )
+    parser.add_argument(
+        "--model",
+        type=int,
+        metavar="STEPS",
+        help="let the model of hardware notice those that name its seed, in so many steps",
+    )
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -115,6 +124,8 @@ def main() -> int:
             return 0
         if arguments.check:
             return _check(mutations, arguments.root)
+        if arguments.model:
+            mutations = [mutation for mutation in mutations if mutation.seed is not None]
         results = _try_all(mutations, arguments)
     except Unusable as error:
         print(error, file=sys.stderr)

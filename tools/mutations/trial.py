@@ -27,6 +27,11 @@ BASELINE_LIMIT = 900
 #: Seconds that pytest has to end its servers when it is told to stop.
 GRACE = 20
 
+#: What the model of hardware is, where it is fastest.
+MODEL = Selection(
+    ("cyborg/tests/functional/conductor/hardware_model/test_hardware_model.py",), "sqlite"
+)
+
 _TAIL_LINES = 40
 _FAILED = re.compile(r"^FAILED (.+?)(?: - .*)?$", re.MULTILINE)
 _SUMMARY = "short test summary info"
@@ -124,11 +129,18 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 class Trials:
     """Copies of a working tree, in a folder, and tests in them."""
 
-    def __init__(self, root: Path, folder: Path, processes: Processes, limit: float) -> None:
+    def __init__(
+        self, root: Path, folder: Path, processes: Processes, limit: float, steps: int | None = None
+    ) -> None:
+        """Begin with nothing copied.
+
+        :param steps: of the model of hardware, which is to notice then; None: the named tests.
+        """
         self._root = root
         self._folder = folder
         self._processes = processes
         self._limit = limit
+        self._steps = steps
 
     def baseline(self, mutations: Sequence[Mutation], pool: ThreadPoolExecutor) -> None:
         """See that the named tests pass as the tree is.
@@ -160,11 +172,27 @@ class Trials:
         return Result(mutation, verdict, reason, details, time.monotonic() - begun)
 
     def _test(self, tree: Path, mutation: Mutation) -> tuple[Verdict, str]:
+        if self._steps is not None:
+            return self._test_by_model(tree, mutation)
         for selection in mutation.tests:
             status, output = self._pytest(tree, selection, self._limit, {})
             if status != 0:
                 return Verdict.KILLED, _failure(status, output)
         return Verdict.SURVIVED, f"all its tests pass\n{_tail(output)}"
+
+    def _test_by_model(self, tree: Path, mutation: Mutation) -> tuple[Verdict, str]:
+        environment = {
+            "CYBORG_TEST_HARDWARE_STEPS": str(self._steps),
+            "CYBORG_TEST_HARDWARE_SEED": str(mutation.seed),
+            # That it is found is enough; the shortest history takes long.
+            "CYBORG_TEST_HARDWARE_SHRINK": "",
+        }
+        status, output = self._pytest(tree, MODEL, self._limit, environment)
+        told = re.search(r"hardware model on .*", output)
+        found = told[0] if told else ""
+        if status == 1:
+            return Verdict.KILLED, found
+        return Verdict.SURVIVED, f"{found}\n{_tail(output)}"
 
     def _copy(self, name: str) -> Path:
         """Copy what git has or would add, as it is in the working tree."""
