@@ -65,12 +65,10 @@ def _rest_of(
 
 
 def _is_elsewhere(c: Comparison, device: RecordedDevice, part: RecordedDeployable) -> bool:
-    """Return whether a device that was seen is surely not where one of its parts is recorded."""
-    return not any(
-        device.id in c.seen_at.get(address, ())
-        for handle in part.handles
-        for address in addresses(handle)
-    )
+    """Return whether a device that was seen somewhere is not where one of its parts is recorded."""
+    there = {address for handle in part.handles for address in addresses(handle)}
+    seen = {address for address, ids in c.seen_at.items() if device.id in ids}
+    return bool(there) and bool(seen) and not there & seen
 
 
 def _lacking_handle(c: Comparison, handle: RecordedHandle, *, patient: bool = False) -> bool:

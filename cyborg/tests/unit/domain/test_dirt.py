@@ -191,6 +191,14 @@ def test_what_is_seen_elsewhere_is_not_offered_where_it_was(record: Record, busy
     assert record.handle("0000:01:00.1").condition is VANISHED
 
 
+def test_what_shows_nothing_for_once_is_not_elsewhere(record: Record) -> None:
+    """An agent is at work on it, and what it has is not seen meanwhile."""
+    record.report(slot("A", "01"))
+    record.set_handle(ONE, is_busy=True)
+    record.report(card("A"))
+    assert record.handle(ONE).condition is READY
+
+
 # In another shape
 
 
