@@ -19,7 +19,7 @@ from cyborg.domain.comparison import (
 )
 from cyborg.domain.dirt import Dirt, held_elsewhere
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport
-from cyborg.domain.matching import Match, own_address
+from cyborg.domain.matching import Match, where_it_must_be
 from cyborg.domain.memories import give_back
 from cyborg.domain.model import DeviceCondition, HandleCondition, Presence
 from cyborg.domain.recorded import DIRTY, RecordedDeployable, RecordedDevice, RecordedHandle
@@ -42,7 +42,7 @@ def leave_places(c: Comparison) -> None:
                 _leave(c, place, each.seen)
             for handle in part.handles:
                 _take_place(c, each, addresses(handle), both, handle.key)
-        _take_place(c, each, own_address(each.seen), both)
+        _take_place(c, each, where_it_must_be(each.seen), both)
 
 
 def arrive(c: Comparison, each: Match) -> None:

@@ -87,12 +87,12 @@ def _by_place(
     for row in rows.values():
         for place in _places(row):
             by_place.setdefault(place, []).append((True, row))
-        for place in own_address(row.report):
+        for place in where_it_must_be(row):
             by_place.setdefault(place, []).append((False, row))
     for seen in unknown:
         same = [
             (has_it, row)
-            for place in (*_places(seen), *own_address(seen))
+            for place in (*_places(seen), *where_it_must_be(seen))
             for has_it, row in by_place.get(place, ())
             if same_identity(row.report.identity) in rows
             and not surely_differ(row.report.identity, seen.identity)
@@ -126,10 +126,17 @@ def addresses_of(device: RecordedDevice) -> frozenset[str]:
         for name in (handle.key, *(share.counter for share in handle.shares))
         if is_address(name)
     }
-    return frozenset((*found, *own_address(device.report)))
+    return frozenset((*found, *_own_address(device.report)))
 
 
-def own_address(device: DeviceReport) -> tuple[str, ...]:
+def where_it_must_be(device: RecordedDevice | DeviceReport) -> tuple[str, ...]:
+    """Return the address of a device that shows nothing of what it has, if it has one."""
+    if any(part.handles for part in device.deployables):
+        return ()
+    return _own_address(device.report if isinstance(device, RecordedDevice) else device)
+
+
+def _own_address(device: DeviceReport) -> tuple[str, ...]:
     """Return the address of the function through which a device is reached, if it is PCI."""
     try:
         return (address_of(device.control_path),)

@@ -106,6 +106,17 @@ def test_a_card_that_shows_nothing_takes_its_place_all_the_same(record: Record) 
     assert ONE not in record.conditions()
 
 
+def test_what_shows_where_it_is_takes_no_place_by_its_own_address(record: Record) -> None:
+    """Some drivers say of all their cards that they are reached in one way."""
+    path = {"domain": "0", "bus": "1", "device": "0", "function": "0"}
+    cards = [
+        replace(slot(name, bus), control_path=path) for name, bus in (("A", "01"), ("B", "02"))
+    ]
+    record.report(*cards)
+    record.report(cards[1])
+    assert record.handle(ONE).condition is READY, "it is away for one report"
+
+
 def test_two_drivers_may_report_one_function_as_two_devices(record: Record) -> None:
     """Neither is in the place of the other, be one of them not seen for once."""
     pf, vfs = slot("PF", "01"), card("VF", part("vfs", *VFS), driver="other")

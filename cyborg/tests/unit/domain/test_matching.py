@@ -152,8 +152,18 @@ def test_a_card_that_shows_nothing_is_known_by_its_own_address() -> None:
     """Its serial number can be read at last, and its functions cannot be seen."""
     path = {"domain": "0", "bus": "1", "device": "0", "function": "0"}
     bare = dataclasses.replace(seen("A", ONE), control_path=path, deployables=())
-    before = dataclasses.replace(seen(ONE, TWO, name="other"), control_path=path)
+    before = dataclasses.replace(seen(ONE, ONE, name="other"), control_path=path)
     assert matched([recorded(1, before)], bare) == ([(1, "A", False)], [], [])
+    again = dataclasses.replace(seen(ONE, ONE), control_path=path)
+    assert matched([recorded(1, bare)], again) == ([(1, "A", True)], [], [])
+
+
+def test_what_shows_where_it_is_is_not_sought_by_its_own_address() -> None:
+    """Some drivers say of all their cards that they are reached in one way."""
+    path = {"domain": "0", "bus": "9", "device": "0", "function": "0"}
+    before = dataclasses.replace(seen(ONE, ONE), control_path=path)
+    other = dataclasses.replace(seen(TWO, TWO), control_path=path)
+    assert matched([recorded(1, before)], other) == ([(None, TWO, True)], [], [1])
 
 
 def test_of_two_that_were_in_one_place_each_is_matched() -> None:
