@@ -35,26 +35,39 @@ def test_hardware_is_given_to_nobody_twice_nor_dirty(
     wanted = WANTED if kind == "sqlite" else WANTED // 10
     env.conf.set_override("release_attempts", 2, group="conductor")
     HardwareMachine.steps = 0
+    number = SEED
+    try:
+        _live(env, HISTORIES[kind] if not wanted else max(1, wanted // STEPS), number)
+        while HardwareMachine.steps < wanted:
+            # Some histories end early.
+            number += 1
+            _live(env, max(1, (wanted - HardwareMachine.steps) // STEPS), number)
+    finally:
+        with capsys.disabled():
+            print(f"\nhardware model on {kind}: {HardwareMachine.steps} steps, seed {number}")
 
-    @seed(SEED)
+
+def _live(env: Environment, histories: int, number: int) -> None:
+    """Try so many random histories.
+
+    :param number: the seed.
+    """
+
+    @seed(number)
     class Machine(HardwareMachine):
         def __init__(self) -> None:
             super().__init__(env)
 
-    try:
-        run_state_machine_as_test(
-            Machine,
-            settings=settings(
-                max_examples=wanted // STEPS or HISTORIES[kind],
-                stateful_step_count=STEPS,
-                deadline=None,
-                database=None,
-                # All that is found is one thing at a time, and what it takes to see it.
-                phases=(Phase.generate, Phase.shrink) if SHRINKS else (Phase.generate,),
-                report_multiple_bugs=False,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
-    finally:
-        with capsys.disabled():
-            print(f"\nhardware model on {kind}: {HardwareMachine.steps} steps, seed {SEED}")
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=histories,
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            # All that is found is one thing at a time, and what it takes to see it.
+            phases=(Phase.generate, Phase.shrink) if SHRINKS else (Phase.generate,),
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
