@@ -72,9 +72,13 @@ class Knowledge:
         thought = self.thoughts.get(address)
         return thought is not None and thought.card is card
 
+    def places(self, card: Card | None) -> Iterator[str]:
+        """Return where a card is thought to be."""
+        return (at for at, each in self.thoughts.items() if each.card is card)
+
     def elsewhere(self, card: Card, address: str) -> Iterator[str]:
         """Return where else a card is thought to be."""
-        return (at for at, each in self.thoughts.items() if each.card is card and at != address)
+        return (at for at in self.places(card) if at != address)
 
     def report(
         self, seen: Mapping[str, Seen], excused: Collection[str], *, an_interval_later: bool

@@ -176,23 +176,26 @@ class World:
 
         :param busy: addresses at which agents are at work.
         """
+        knowledge = self.knowledge[host.name]
         seen = {}
         excused = set(busy)
+        # What is there keeps its last report, whatever else is.
+        kept = set(busy)
         for slot in host.slots(full=True):
             sight, address = scan.sight(host, slot), host.addresses()[slot]
             if sight in (Sight.UNSEEN, Sight.UNSEEN_ADDRESS):
                 excused.add(address)
+            if sight is Sight.UNSEEN:
+                kept.update(knowledge.places(host.cards[slot]))
             if sight not in HIDDEN:
                 seen[address] = _seen(host, slot, scan)
-                if address in busy:
-                    # What it has keeps its last report.
-                    seen[address] = replace(seen[address], pieces=None)
+        for address in kept & seen.keys():
+            seen[address] = replace(seen[address], pieces=None)
         for each in seen.values():
             # What it brings from another host nobody there knows.
             if each.card.host not in (None, host.name):
                 each.card.marks.clear()
             each.card.host = host.name
-        knowledge = self.knowledge[host.name]
         if scan.failed:
             excused |= set(knowledge.thoughts)
         knowledge.report(seen, excused, an_interval_later=host.name in self.waiting)
