@@ -10,7 +10,7 @@ it is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from fractions import Fraction
 
@@ -23,7 +23,7 @@ from cyborg.domain.comparison import (
     is_of,
     row_of,
 )
-from cyborg.domain.hardware import Share, is_address
+from cyborg.domain.hardware import is_address
 from cyborg.domain.inventory import DeployableReport, HandleReport
 from cyborg.domain.matching import Match
 from cyborg.domain.model import HandleCondition, Presence
@@ -60,7 +60,7 @@ class Dirt:
             return HandleCondition.READY
         # What shares a counter with what is held cannot be taken before that is free and clean.
         comes = any(
-            handle.condition is UNCLEAN or are_apart(report.shares, handle)
+            handle.condition is UNCLEAN or not same_hardware(report, handle)
             for handle in self._loose
         )
         # What was on another card went with it. Whose this one was, nobody knows.
@@ -122,7 +122,7 @@ class Dirt:
         known = {handle.key for _, handle in rows if not handle.absence.count}
         new = [handle for handle in self._reported if handle.key not in known]
         for handle in self._loose:
-            if any(are_apart(report.shares, handle) for report in new):
+            if any(not same_hardware(report, handle) for report in new):
                 dirt = _QUARANTINED if handle.condition is _QUARANTINED else UNCLEAN
                 self._c.taint(self._row, device, dirt)
 
@@ -133,25 +133,31 @@ class Dirt:
         """
         c = self._c
         taint = c.memories.get(self._row, Memory()).taint
-        taken: dict[str, Fraction] = {}
-        for report in self._reported:
-            for share in report.shares:
-                taken[share.counter] = taken.get(share.counter, Fraction(0)) + share.fraction
         soaked = set()
         for handle in self._loose:
             if handle.is_owned or handle.is_busy:
                 continue
-            counters = {share.counter for share in handle.shares}
-            all_of = {counter for counter in counters if taken.get(counter, 0) >= 1}
+            taken = self._taken_of(handle)
+            all_of = {counter for counter, fraction in taken.items() if fraction >= 1}
             if handle.condition is UNCLEAN and all_of:
                 # The same hardware in another shape. What could not be cleaned takes its share
                 # from whatever shape there is.
                 soaked |= all_of
                 c.carried.add(handle.id)
-            elif taint in (handle.condition, _QUARANTINED) and not counters & taken.keys():
+            elif taint in (handle.condition, _QUARANTINED) and not taken:
                 # The card remembers it.
                 c.carried.add(handle.id)
         return soaked
+
+    def _taken_of(self, handle: RecordedHandle) -> Mapping[str, Fraction]:
+        """Return how much the report has of a handle's hardware, by counter."""
+        taken: dict[str, Fraction] = {}
+        for report in self._reported:
+            same = same_hardware(report, handle)
+            for share in report.shares:
+                if share.counter in same:
+                    taken[share.counter] = taken.get(share.counter, Fraction(0)) + share.fraction
+        return taken
 
     def _is_soaked(self, report: HandleReport) -> bool:
         return any(share.counter in self._soaked for share in report.shares)
@@ -159,7 +165,7 @@ class Dirt:
     def _brings_quarantine(self, report: HandleReport) -> bool:
         """Return whether the card has what could not be cleaned, and this may be that."""
         return any(
-            handle.condition is _QUARANTINED and are_apart(report.shares, handle)
+            handle.condition is _QUARANTINED and not same_hardware(report, handle)
             for handle in self._loose
         )
 
@@ -179,10 +185,19 @@ def held_elsewhere(each: Match) -> list[RecordedHandle]:
     ]
 
 
-def are_apart(shares: Sequence[Share], handle: RecordedHandle) -> bool:
-    """Return whether something can be taken while a handle is held: they share no counter."""
-    own = {share.counter for share in handle.shares}
-    return own.isdisjoint(share.counter for share in shares)
+def same_hardware(one: HandleReport, other: RecordedHandle) -> frozenset[str]:
+    """Return the counters by which two handles are shapes, or parts, of the same hardware.
+
+    Not one that both take all of though it is neither of them, such as an IOMMU group: it only
+    keeps the two from having two owners.
+    """
+    own = {share.counter: share.fraction for share in other.shares}
+    return frozenset(
+        share.counter
+        for share in one.shares
+        if share.counter in own
+        and (own[share.counter] < 1 or share.fraction < 1 or share.counter in (one.key, other.key))
+    )
 
 
 def _loose(device: RecordedDevice, reported: Collection[str]) -> list[RecordedHandle]:

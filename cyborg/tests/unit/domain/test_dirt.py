@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cyborg.domain.hardware import Share
+from cyborg.domain.inventory import HandleReport
 from cyborg.domain.model import HandleCondition
 from cyborg.domain.recorded import Memory
 from cyborg.tests.unit.domain.cards import card, function, part, slot
@@ -245,6 +246,31 @@ def test_a_part_of_the_other_shape_does_not(record: Record) -> None:
     record.set_handle(ONE, condition=UNCLEAN)
     record.report(card("A", part("vfs", VFS[0])))
     assert record.conditions() == {ONE: UNCLEAN, VF: UNCLEAN}
+
+
+def in_a_group(*addresses: str) -> list[HandleReport]:
+    """Return functions that one group keeps from having two owners."""
+    return [replace(function(each), shares=(Share(each), Share("iommu/15"))) for each in addresses]
+
+
+def test_a_group_is_no_shape_of_what_is_in_it(record: Record) -> None:
+    """Who cleans one function of an IOMMU group cleans no other."""
+    first, second = in_a_group("0000:01:00.0", "0000:01:00.1")
+    record.report(card("A", part("both", first, second)))
+    record.set_handle(ONE, condition=UNCLEAN)
+    record.report(card("A", part("both", second)))
+    assert record.conditions() == {ONE: UNCLEAN, VF: READY}
+
+
+@pytest.mark.parametrize("owned", [False, True])
+def test_a_card_moves_and_keeps_its_group(record: Record, owned: bool) -> None:
+    record.report(card("A", part("host_01", *in_a_group(ONE))))
+    record.set_handle(ONE, is_owned=owned, condition=READY if owned else UNCLEAN)
+    for _ in range(4):
+        record.report(card("A", part("host_02", *in_a_group(TWO))))
+        assert record.handle(TWO).condition is UNCLEAN
+        record.set_handle(ONE, is_owned=False, condition=UNCLEAN)
+    assert record.conditions() == {TWO: UNCLEAN}
 
 
 def test_what_could_not_be_cleaned_takes_its_share_of_any_shape(record: Record) -> None:
