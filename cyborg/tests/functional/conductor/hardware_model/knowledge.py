@@ -38,6 +38,8 @@ class Seen:
     identity: str | None
     #: Two drivers report it, perhaps as two devices: one may be away while the other is not.
     doubled: bool = False
+    #: It is reported under two identities, and either may be the one that counts.
+    twice: bool = False
 
 
 @dataclass(slots=True)
@@ -116,7 +118,7 @@ class Knowledge:
             del self.thoughts[other]
         before = self.thoughts.get(address)
         identity = each.identity
-        if identity is None and before is not None and before.card is each.card:
+        if identity is None and before is not None and before.card is each.card and not each.twice:
             identity = before.identity
         counts = an_interval_later and not excused
         doubled = max(0, before.doubled - counts) if before is not None else 0

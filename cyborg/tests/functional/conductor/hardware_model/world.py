@@ -221,6 +221,7 @@ def _seen(host: Host, slot: int, scan: Scan) -> Seen:
         condition=card.condition if plain and not scan.old else None,
         identity=f"other-{serial}" if sight is Sight.ALIAS else serial if named else None,
         doubled=sight is Sight.TWO_DRIVERS,
+        twice=sight in (Sight.TWO_DRIVERS, Sight.TWO_IDENTITIES),
     )
 
 
