@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from cyborg.domain.recorded import ABSENCES_UNTIL_GONE
 from cyborg.tests.functional.conductor.hardware_model.base import ONE, SLOTS, TWO, Base
 from cyborg.tests.functional.conductor.hardware_model.cards import CUTS, Card, Design, Host
 from cyborg.tests.functional.conductor.hardware_model.sights import Scan, Sight
@@ -55,6 +56,16 @@ class Events(Base):
         """A card that is in no slot is put into one."""
         card = data.draw(st.sampled_from(self.world.spares), "card")
         self.world.put(*self._slot(data, full=False), card)
+
+    @precondition(_has_card)
+    @rule(data=st.data())
+    def take_out_for_a_while(self, data: st.DataObject) -> None:
+        """A card is put back where it was after its host has missed it for long enough."""
+        host, slot = self._slot(data, full=True)
+        card = self.world.pull(host, slot)
+        for _ in range(ABSENCES_UNTIL_GONE):
+            self.good_report(host.name)
+        self.world.put(host, slot, card)
 
     @precondition(_has_card)
     @rule(data=st.data())
