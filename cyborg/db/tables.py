@@ -91,6 +91,8 @@ hosts = Table(
     Column("boot_id", _UUID),
     # Seconds between the reports of that agent.
     Column("report_interval", sa.Float),
+    # Why nothing of it is offered; NULL: it is. See cyborg.domain.model.Withheld.
+    Column("withheld", _STATE),
     _generation(),
     *_times(),
     **MYSQL,
@@ -365,9 +367,11 @@ jobs = Table(
     Column("payload", sa.Text, nullable=False),
     Column("attempt", sa.Integer, nullable=False, server_default="0"),
     Column("failures", sa.Integer, nullable=False, server_default="0"),
+    # Attempts in a row of which the agent has said nothing, or that it could not begin.
+    Column("unanswered", sa.Integer, nullable=False, server_default="0"),
     # Nobody else touches the job before this time (the database's clock).
     Column("leased_until", UtcDateTime, nullable=False, index=True),
-    Column("deadline", UtcDateTime),
+    Column("deadline", UtcDateTime, index=True),
     Column("last_error", sa.Text),
     *_request_ids(),
     _generation(),
@@ -403,6 +407,8 @@ outbox = Table(
     Column("status", _STATE, nullable=False),
     Column("state", _STATE, nullable=False),
     Column("attempt", sa.Integer, nullable=False, server_default="0"),
+    # Attempts that have failed, or after which it is to be told again.
+    Column("failures", sa.Integer, nullable=False, server_default="0"),
     Column("leased_until", UtcDateTime, nullable=False),
     # Of a failure only: until then Nova is told again and again.
     Column("deadline", UtcDateTime),

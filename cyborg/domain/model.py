@@ -29,6 +29,15 @@ class Presence(enum.StrEnum):
     MISSING = "missing"
 
 
+class Withheld(enum.StrEnum):
+    """Why nothing of a host is offered, whatever its devices are like."""
+
+    #: Its agent has not been heard for too long.
+    SILENT = "silent"
+    #: It was booted, and what its servers have is being prepared again.
+    RESTORING = "restoring"
+
+
 class DeviceCondition(enum.StrEnum):
     """Whether a device that is there works."""
 
