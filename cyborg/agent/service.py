@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from cyborg.agent.executor import Executor
 from cyborg.agent.identity import introduction, provider_name
 from cyborg.agent.journal import Journal, read_boot_id
 from cyborg.agent.report import Reporter
+from cyborg.agent.resuming import Resumption
 from cyborg.agent.scan import Scanner
 from cyborg.clients.glance import load_glance
 from cyborg.domain.clock import utcnow
@@ -85,8 +87,16 @@ class AgentService:
         self._server = Server(self._transport, agent_door(host), AGENT_SERVER, endpoint)
         conductor.connect()
         self._server.start()
+        resumption = Resumption(
+            host,
+            conductor,
+            partial(introduction, journal.boot_id, self._interval()),
+            self._stopping.wait,
+            float(self._conf.bind_timeout),
+        )
+        begin = partial(resumption.run, self._executor)
         self._report_loop = threading.Thread(
-            target=self._report, args=(conductor, self._reporter), name="report", daemon=True
+            target=self._report, args=(conductor, begin, self._reporter), name="report", daemon=True
         )
         self._report_loop.start()
         LOG.info("agent started host=%s", host)
@@ -115,10 +125,16 @@ class AgentService:
         if self._reporter is not None:
             self._reporter.wake()
 
-    def _report(self, conductor: AgentsDoorClient, reporter: Reporter) -> None:
-        # Where the queue is there, the first report need not fail.
+    def _report(
+        self, conductor: AgentsDoorClient, begin: Callable[[], None], reporter: Reporter
+    ) -> None:
+        # Where the queue is there, the first call need not fail.
         conductor.wait_until_reached(2 * PING_TIMEOUT)
+        begin()
         reporter.run()
+
+    def _interval(self) -> float:
+        return float(self._conf.periodic_interval)
 
     def _make_reporter(
         self,
@@ -135,13 +151,10 @@ class AgentService:
             bitstreams.purge()
             return scanner.scan(self._conf.agent.discovery_timeout)
 
-        def interval() -> float:
-            return float(self._conf.periodic_interval)
-
         def introduce() -> Mapping[str, Any] | None:
-            return introduction(journal.boot_id, interval())
+            return introduction(journal.boot_id, self._interval())
 
-        return Reporter(host, scan, conductor, interval, introduce=introduce)
+        return Reporter(host, scan, conductor, self._interval, introduce=introduce)
 
     def _warn_of(self, drivers: Sequence[Driver]) -> None:
         for driver in drivers:
