@@ -12,6 +12,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log
 
+from cyborg import threads
 from cyborg.agent.bitstream_cache import BitstreamCache
 from cyborg.agent.bitstreams import Bitstreams
 from cyborg.agent.endpoint import WORK_USE_CASES
@@ -23,10 +24,12 @@ from cyborg.agent.resuming import Resumption
 from cyborg.agent.scan import Scanner
 from cyborg.clients.glance import load_glance
 from cyborg.domain.clock import utcnow
+from cyborg.domain.errors import ConfigurationError
 from cyborg.domain.inventory import Snapshot
 from cyborg.drivers.contract import Driver, DriverEnvironment
 from cyborg.drivers.host import Host
 from cyborg.drivers.loader import load_drivers
+from cyborg.files import Hold, InUse
 from cyborg.rpc.agents_door import AgentsDoorClient
 from cyborg.rpc.caller import PING_TIMEOUT
 from cyborg.rpc.server import Server
@@ -51,6 +54,8 @@ class AgentService:
         self._transport = transport
         self._standalone = standalone
         self._stopping = threading.Event()
+        self._stopped = threading.Event()
+        self._hold: Hold | None = None
         self._server: Server | None = None
         self._executor: Executor | None = None
         self._reporter: Reporter | None = None
@@ -61,11 +66,12 @@ class AgentService:
 
         May wait for a name server.
 
-        :raises ConfigurationError: a driver is unknown or cannot be loaded, or ``[glance]``
-            cannot be used.
+        :raises ConfigurationError: a driver is unknown or cannot be loaded, ``[glance]``
+            cannot be used, or ``state_path`` is another agent's, or cannot be written.
         """
         host = provider_name(self._conf)
         state = Path(self._conf.state_path) / "agent"
+        self._hold = _hold(state)
         drivers = load_drivers(DriverEnvironment(self._conf, host, Host(state), time.sleep))
         self._warn_of(drivers)
         conductor = AgentsDoorClient(self._transport, lambda: float(self._conf.agent.rpc_timeout))
@@ -95,10 +101,9 @@ class AgentService:
             float(self._conf.bind_timeout),
         )
         begin = partial(resumption.run, self._executor)
-        self._report_loop = threading.Thread(
-            target=self._report, args=(conductor, begin, self._reporter), name="report", daemon=True
+        self._report_loop = threads.serve(
+            "report", self._report, conductor, begin, self._reporter, done=self._stopped.is_set
         )
-        self._report_loop.start()
         LOG.info("agent started host=%s", host)
 
     def stop(self, timeout: float) -> None:
@@ -108,13 +113,19 @@ class AgentService:
         conductor asks for it again.
         """
         deadline = time.monotonic() + timeout
-        if self._server is None or self._executor is None or self._reporter is None:
-            return
-        self._reporter.stop()
-        self._server.begin_stop()
-        drained = self._executor.drain(timeout)
+        if self._server is not None and self._executor is not None and self._reporter is not None:
+            self._end(self._server, self._executor, self._reporter, deadline)
+        if self._hold is not None:
+            self._hold.let_go()
+            self._hold = None
+
+    def _end(self, server: Server, executor: Executor, reporter: Reporter, deadline: float) -> None:
+        self._stopped.set()
+        reporter.stop()
+        server.begin_stop()
+        drained = executor.drain(max(0.0, deadline - time.monotonic()))
         self._stopping.set()
-        self._server.join(deadline - time.monotonic())
+        server.join(deadline - time.monotonic())
         if self._report_loop is not None:
             # A report that a dead conductor does not answer is not worth waiting for.
             self._report_loop.join(REPORT_PATIENCE)
@@ -164,3 +175,12 @@ class AgentService:
                     "set [agent] enabled_drivers to the drivers of this host's devices",
                     driver.name,
                 )
+
+
+def _hold(state: Path) -> Hold:
+    try:
+        return Hold(state)
+    except InUse as error:
+        raise ConfigurationError(str(error)) from error
+    except OSError as error:
+        raise ConfigurationError(f"[DEFAULT] state_path cannot be used: {error}") from error
