@@ -55,6 +55,15 @@ def request_of_event(connection: sa.Connection, id_: int) -> str | None:
     return uuid
 
 
+def jobs_of_request(connection: sa.Connection, request_id: int) -> dict[int, int]:
+    """Hold the jobs of an ARQ, legible or not; return their ids and generations."""
+    query = sa.select(jobs.c.id, jobs.c.generation).where(
+        jobs.c.accelerator_request_id == request_id
+    )
+    rows = connection.execute(query.order_by(jobs.c.id).with_for_update())
+    return {row.id: row.generation for row in rows}
+
+
 def delete_job(connection: sa.Connection, id_: int, generation: int) -> bool:
     """Delete a job, be it legible or not; return whether it was still as it was seen."""
     result = connection.execute(

@@ -81,8 +81,8 @@ def _end_release(each: Disagreement, unit: Unit) -> bool:
     arq = _locked(unit, each.request)
     if arq is None or attach_handles.taken_handles(unit.connection, [arq.id]):
         return False
-    for job in jobs.lock_jobs_of(unit.connection, [arq.id]):
-        jobs.delete_job(unit.connection, job.uuid)
+    for job, generation in rows.jobs_of_request(unit.connection, arq.id).items():
+        rows.delete_job(unit.connection, job, generation)
     if arq.state is ArqState.DELETING:
         delete_requests(unit.connection, [arq.id])
     else:
@@ -116,7 +116,7 @@ def _delete_job(each: Disagreement, unit: Unit) -> bool:
 def _begin_again(each: Disagreement, unit: Unit) -> bool:
     """Let what waits for nobody be released; a bind that nobody prepares has failed."""
     arq = _locked(unit, each.request)
-    if arq is None or jobs.lock_jobs_of(unit.connection, [arq.id]):
+    if arq is None or rows.jobs_of_request(unit.connection, arq.id):
         return False
     taken = attach_handles.taken_handles(unit.connection, [arq.id])
     if not taken:
