@@ -66,7 +66,14 @@ class Conductor:
         return True
 
     def finish_job(
-        self, host: str, uuid: str, generation: int, error: str | None, *, away: bool = False
+        self,
+        host: str,
+        uuid: str,
+        generation: int,
+        error: str | None,
+        *,
+        away: bool = False,
+        not_begun: bool = False,
     ) -> None:
         assert host == HOST
         self.finished.put((uuid, generation, error))
