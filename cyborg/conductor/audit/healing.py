@@ -201,6 +201,7 @@ def _mark(each: Disagreement, unit: Unit) -> bool:
 _HEALERS: dict[Kind, Callable[[Disagreement, Unit], bool]] = {
     Kind.HOLDING_WITHOUT_HANDLE: _end_release,
     Kind.HANDLE_NOT_HELD: _clean,
+    Kind.JOB_UNREADABLE: _delete_job,
     Kind.JOB_WITHOUT_SUBJECT: _delete_job,
     Kind.JOB_AGAINST_STATE: _delete_job,
     Kind.WAITING_WITHOUT_JOB: _begin_again,

@@ -22,6 +22,12 @@ def of_jobs(facts: Facts) -> Iterator[Disagreement]:
     by_uuid = {handle.uuid: handle for handle in facts.handles.values()}
     for job in facts.jobs:
         subject = job.subject.partition("/")[2]
+        if job.unreadable is not None:
+            # One of another release's kinds may be read there.
+            ours = job.kind in set(JobKind)
+            words = f"cannot be read: {job.unreadable}"
+            yield _about(Kind.JOB_UNREADABLE, job, words, healable=ours)
+            continue
         match job.kind:
             case JobKind.PREPARE | JobKind.RELEASE:
                 yield from _of_request(facts, job)

@@ -248,6 +248,21 @@ def job_of(env: Environment, uuid: str) -> Any:
     return job
 
 
+def illegible_job(env: Environment) -> str:
+    uuid = bound(env, DIRTY)
+    releasing.delete(env, [uuid])
+    job = job_of(env, uuid)
+    change(env, jobs, jobs.c.id == job.id, payload="{}")
+    return f"Job {job.uuid} (release, arq/{uuid}) cannot be read: "
+
+
+def illegible_job_of_another_release(env: Environment) -> str:
+    uuid = bound(env, READY)
+    job = job_of(env, uuid)
+    change(env, jobs, jobs.c.id == job.id, payload="{}", kind="polish")
+    return f"Job {job.uuid} (polish, arq/{uuid}) cannot be read: "
+
+
 def job_of_no_deployable(env: Environment) -> str:
     job_uuid = programming.program(env, provider_uuid(CLEAN), new_uuid(), PROJECT)
     job = row_of(env, jobs, job_uuid)
@@ -442,6 +457,8 @@ CASES: dict[Break, tuple[Kind, list[Kind]]] = {
     another_host: (Kind.HANDLE_ELSEWHERE, [Kind.HANDLE_ELSEWHERE]),
     shape_given_twice: (Kind.GIVEN_TWICE, [Kind.GIVEN_TWICE]),
     wrong_counter: (Kind.COUNTERS_DIFFER, []),
+    illegible_job: (Kind.JOB_UNREADABLE, []),
+    illegible_job_of_another_release: (Kind.JOB_UNREADABLE, [Kind.JOB_UNREADABLE]),
     # What it was about waits for it then, and that is healed too.
     job_of_nothing: (Kind.JOB_WITHOUT_SUBJECT, []),
     job_of_no_deployable: (Kind.JOB_WITHOUT_SUBJECT, []),

@@ -23,6 +23,9 @@ from cyborg.tests.helpers import make_conf
 
 SILENT = "host-silent: Host compute-1 has not been heard for 10000 s. [needs a person]"
 
+#: What json says of the payload that :func:`write_job` writes.
+WHY = "JSONDecodeError: Expecting value: line 1 column 1 (char 0)"
+
 _SECONDS = re.compile(r"\b10\d{3} s")
 
 
@@ -89,8 +92,8 @@ def test_what_is_found_is_a_line_each(database: Database, tmp_path: Path) -> Non
     done = audit(tmp_path / "cyborg.conf")
     assert (done.returncode, done.stderr) == (2, "")
     assert done.stdout.splitlines() == [
-        f"job-without-subject: Job {job} (release, arq/{job}) is about no accelerator request. "
-        "[--heal: the job is deleted]",
+        f"job-unreadable: Job {job} (release, arq/{job}) cannot be read: {WHY}. "
+        "[--heal: the job is deleted, and begun anew if it is waited for]",
         SILENT,
         "placement: not configured",
         "nova: not configured",
@@ -99,8 +102,7 @@ def test_what_is_found_is_a_line_each(database: Database, tmp_path: Path) -> Non
     healed = audit(tmp_path / "cyborg.conf", "--heal")
     assert (healed.returncode, healed.stderr) == (2, "")
     assert healed.stdout.splitlines() == [
-        f"healed job-without-subject: Job {job} (release, arq/{job}) is about no accelerator "
-        "request.",
+        f"healed job-unreadable: Job {job} (release, arq/{job}) cannot be read: {WHY}.",
         SILENT,
         "placement: not configured",
         "nova: not configured",
@@ -144,7 +146,7 @@ def test_healed_for_good_is_sound(database: Database, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     said = json.loads(done.stdout)
     assert ([each["kind"] for each in said["healed"]], said["disagreements"]) == (
-        ["job-without-subject"],
+        ["job-unreadable"],
         [],
     )
 
