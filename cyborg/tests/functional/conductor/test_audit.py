@@ -647,7 +647,7 @@ def test_it_sees_one_moment(busy: Environment, other_database: Database) -> None
     seen: list[str] = []
 
     def meanwhile(*event: Any) -> None:
-        if "FROM accelerator_requests" in event[2] and not seen:
+        if "FROM attach_handles" in event[2] and "card_hosts" in event[2] and not seen:
             seen.append(event[2])
             releasing.delete(other, [uuid])
             binding_of_another(other)
