@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -40,3 +41,5 @@ class Environment:
     #: Does something after the caller has been answered. What it does may be lost with the
     #: process: a row must see to it that it is done again.
     in_background: Callable[[Callable[[], None]], None] = at_once
+    #: Seconds, of which only differences count.
+    monotonic: Callable[[], float] = time.monotonic

@@ -63,7 +63,8 @@ class ConductorService:
         self._env = Environment(
             conf,
             self._database,
-            AgentClient(transport),
+            # What a lease has run out of is sent again.
+            AgentClient(transport, lambda: float(conf.conductor.job_lease)),
             clock.utcnow,
             clock.new_uuid,
             None if standalone else load_placement(conf),
