@@ -17,6 +17,8 @@ from typing import Any
 
 import requests
 
+from cyborg.domain.clock import new_uuid
+
 #: Where pip put our commands.
 COMMANDS = Path(sys.executable).parent
 
@@ -271,6 +273,24 @@ def deployed(
         # Shown where the test fails.
         print(deployment.logs())
         deployment.end()
+
+
+@contextmanager
+def quorum_queues(folder: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    """Return the settings for quorum queues only, with names that do not pile up."""
+    name = f"cyborg-{new_uuid()}"
+    yield {
+        "oslo_concurrency": {"lock_path": folder},
+        "oslo_messaging_rabbit": {
+            "rabbit_quorum_queue": True,
+            "rabbit_transient_quorum_queue": True,
+            "use_queue_manager": True,
+            "hostname": name,
+        },
+    }
+    # Where oslo.messaging numbers the processes of a host.
+    for counter in Path("/dev/shm").glob(f"{name}_*"):
+        counter.unlink()
 
 
 def fault(answer: requests.Response) -> str:

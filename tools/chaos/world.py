@@ -1,0 +1,281 @@
+"""The world: servers, the ways to them, and our processes, all of them real and separate."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from load import Load, Target
+from proxy import address_in, through
+from settings import NARROW, Groups, Host, Settings
+from ways import Ways
+
+from cyborg.domain.clock import provider_uuid
+from cyborg.tests.functional.processes.cloud import Cloud
+from cyborg.tests.functional.processes.harness import (
+    Api,
+    Deployment,
+    Process,
+    quorum_queues,
+    wait_for,
+)
+from cyborg.tests.servers import (
+    GlanceStandIn,
+    Keystone,
+    MariaDB,
+    NovaStandIn,
+    Placement,
+    PostgreSQL,
+    RabbitMQ,
+)
+from cyborg.tests.servers.databases import DatabaseServer
+from cyborg.tests.servers.keeper import processes_below, send
+from cyborg.tests.servers.keystone import REGION
+
+CONDUCTORS = ("conductor-1", "conductor-2")
+API = "api"
+
+_TIMEOUTS = {"placement": 10, "nova": 5, "glance": 10}
+_DATABASES: dict[str, Callable[[], DatabaseServer]] = {"mariadb": MariaDB, "postgresql": PostgreSQL}
+_UWSGI = (
+    "--master",
+    "--processes=2",
+    "--threads=24",
+    "--listen=100",
+    "--no-orphans",
+    "--die-on-term",
+    # SIGTERM, as every service manager sends it, lets requests end.
+    "--hook-master-start=unix_signal:15 gracefully_kill_them_all",
+    "--worker-reload-mercy=30",
+    "--add-header=Connection: close",
+    "--module=cyborg.wsgi.api:application",
+)
+
+
+class World:
+    """Everything there is. Used by one thread; the load has its own."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.database = _DATABASES[settings.database]()
+        self.queue = RabbitMQ()
+        self.keystone = Keystone()
+        self.placement = Placement(self.keystone)
+        self.hosts = {host.name: host for host in settings.hosts}
+        self.processes: dict[str, Process] = {}
+        self._stack = ExitStack()
+        self._frozen: set[str] = set()
+        #: How often each process was started.
+        self.starts: Counter[str] = Counter()
+
+    # -- all of it
+
+    def start(self) -> None:
+        """Start everything, and wait until all of it works."""
+        self._start_servers()
+        self._deploy()
+        self.cloud.ours.dbsync()
+        for name in (*CONDUCTORS, *self.hosts, API):
+            self.begin(name)
+        self._wait()
+        targets = [
+            Target(host.name, uuid)
+            for host in self.hosts.values()
+            if host.name != NARROW
+            for uuid in providers(host)
+        ]
+        self.load = Load(self.cloud, targets, self.settings.clients)
+        self._stack.callback(self.load.close)
+
+    def close(self) -> None:
+        """End everything."""
+        for name in set(self._frozen):
+            self.thaw(name)
+        self._stack.close()
+
+    def _start_servers(self) -> None:
+        with ThreadPoolExecutor() as pool:
+            begun = [pool.submit(server.start) for server in (self.database, self.queue)]
+            begun.append(pool.submit(self._start_openstack))
+            for server in (self.database, self.queue, self.placement, self.keystone):
+                self._stack.callback(server.stop)
+            for each in begun:
+                each.result()
+
+    def _start_openstack(self) -> None:
+        self.keystone.start()
+        self.keystone.provision()
+        self.placement.start()
+        # Not before: they are told where a Keystone is that runs.
+        self.nova, self.glance = NovaStandIn(self.keystone), GlanceStandIn(self.keystone)
+        for stand_in in (self.nova, self.glance):
+            stand_in.start()
+            self._stack.callback(stand_in.stop)
+
+    def _deploy(self) -> None:
+        self.database_url = self.database.create_database()
+        self.queue_url = self.queue.create_vhost()
+        urls = {
+            "database": self.database_url,
+            "queue": self.queue_url,
+            "keystone": self.keystone.url,
+            "placement": self.placement.url,
+            "nova": self.nova.url,
+            "glance": self.glance.url,
+        }
+        self.ways = Ways({name: address_in(url, 0) for name, url in urls.items()})
+        self._stack.callback(self.ways.close)
+        self.urls = {name: through(url, self.ways[name].port) for name, url in urls.items()}
+        for kind, name in (("placement", "placement"), ("compute", "nova"), ("image", "glance")):
+            self.keystone.register(kind, name, self.urls[name])
+        for host in self.hosts:
+            self.placement.make_root(host)
+        ours = Deployment(self.folder, self.urls["database"], self.urls["queue"], **self._groups())
+        self._stack.callback(ours.end)
+        self.cloud = Cloud(ours, self.keystone, self.placement, self.nova)
+        self.engine = sa.create_engine(self.database_url, poolclass=sa.NullPool)
+
+    def _groups(self) -> Groups:
+        credentials = {**self.keystone.credentials("cyborg"), "auth_url": self.urls["keystone"]}
+        groups = {name: dict(options) for name, options in self.settings.groups.items()}
+        groups["DEFAULT"] |= {
+            "transport_url": self.urls["queue"],
+            "auth_strategy": "keystone",
+            "state_path": self.folder,
+        }
+        groups["keystone_authtoken"] = credentials | {"www_authenticate_uri": self.urls["keystone"]}
+        for name, seconds in _TIMEOUTS.items():
+            groups[name] = credentials | {"region_name": REGION, "timeout": seconds}
+        groups["oslo_messaging_rabbit"] = {"rabbit_retry_backoff": 1, "rabbit_interval_max": 2}
+        if self.settings.queues == "quorum":
+            quorum = self._stack.enter_context(quorum_queues(self.folder))
+            for name, options in quorum.items():
+                groups[name] = groups.get(name, {}) | options
+        return groups
+
+    def _wait(self) -> None:
+        for host in self.hosts.values():
+            for uuid in providers(host):
+                wait_for(f"the provider {uuid}", partial(self._is_published, uuid), 30)
+        admin = self.cloud.as_user("admin")
+        wait_for("the API", lambda: admin.status("GET", "/v2/devices") == 200)
+        self.cloud.profile()
+
+    def _is_published(self, uuid: str) -> bool:
+        dead = [name for name, process in self.processes.items() if not process.alive()]
+        assert not dead, f"ended: {dead}"
+        return self.placement.provider(uuid) is not None and bool(self.placement.inventories(uuid))
+
+    def mend(self) -> None:
+        """Let everything be there and work again."""
+        self.ways.mend()
+        for stand_in in (self.nova, self.glance):
+            stand_in.normal()
+            stand_in.up()
+        for server in (self.database, self.queue, self.keystone, self.placement):
+            server.start()
+        for name in set(self._frozen):
+            self.thaw(name)
+        for name in (*CONDUCTORS, *self.hosts, API):
+            if name not in self.processes:
+                self.begin(name)
+
+    # -- single processes
+
+    def begin(self, name: str, **groups: Any) -> Process:
+        """Start a process that does not run, with the configuration that it has by default.
+
+        :param groups: changes by group.
+        """
+        ours = self.cloud.ours
+        if name in CONDUCTORS:
+            process = ours.conductor(name, **groups)
+        elif name == API:
+            process = ours.wsgi("uwsgi", *_UWSGI, f"--http-socket=127.0.0.1:{ours.port}")
+        else:
+            own = {"fake_driver": self.hosts[name].fake_driver(), **groups}
+            process = ours.agent(name, **own)
+        self.processes[name] = process
+        self.starts[name] += 1
+        return process
+
+    def kill(self, name: str) -> None:
+        """End a process with SIGKILL."""
+        self._drop(name).end(signal.SIGKILL)
+
+    def terminate(self, name: str, patience: float = 60) -> int:
+        """End a process with SIGTERM; return its status."""
+        return self._drop(name).end(signal.SIGTERM, patience)
+
+    def freeze(self, name: str) -> None:
+        """Stop a process, and those below it, where it is."""
+        self._frozen.add(name)
+        self._signal(name, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Let a frozen process go on."""
+        self._frozen.discard(name)
+        self._signal(name, signal.SIGCONT)
+
+    def reload(self, name: str, **fake_driver: Any) -> None:
+        """Change the fake devices of a host while its agent runs; the others stay as they were."""
+        own: dict[str, Any] = {
+            "agent": {"resource_provider_name": name},
+            "DEFAULT": {"state_path": self.folder / name},
+            "fake_driver": self.hosts[name].fake_driver(**fake_driver),
+        }
+        self.cloud.ours.config(name, **own)
+        process = self.processes[name]
+        before = process.text().count("configuration read again")
+        process.send(signal.SIGHUP)
+        wait_for("a new configuration", lambda: process.text().count("configuration read") > before)
+
+    def _drop(self, name: str) -> Process:
+        process = self.processes.pop(name)
+        self.cloud.ours.processes.remove(process)
+        return process
+
+    def _signal(self, name: str, number: int) -> None:
+        process = self.processes.get(name)
+        if process is not None and process.child is not None and process.alive():
+            for pid in (process.child.pid, *processes_below(process.child.pid)):
+                send(pid, number)
+
+    # -- views of it
+
+    def slots(self, number: int) -> list[Target]:
+        """Return so many targets, each as often as its share of the handles allows."""
+        of = {host.name: host.handles for host in self.hosts.values()}
+        places = [
+            (at / of[target.host], target)
+            for target in self.load.targets
+            for at in range(of[target.host])
+        ]
+        return [target for _, target in sorted(places, key=lambda place: place[0])][:number]
+
+    def as_admin(self) -> Api:
+        """Return the API as an operator uses it."""
+        return self.cloud.as_user("operator")
+
+    def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Return what the database says, asked directly."""
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(statement), values)]
+
+    def log(self, name: str) -> str:
+        """Return all that a process has printed."""
+        return (self.folder / f"{'uwsgi' if name == API else name}.log").read_text(errors="replace")
+
+
+def providers(host: Host) -> list[str]:
+    """Return the providers of a host's devices."""
+    names = [f"{host.name}_FakeDevice", *(f"{host.name}_FakeDevice_{n}" for n in range(1, 256))]
+    return [provider_uuid(name) for name in names[: host.devices]]
