@@ -66,6 +66,14 @@ def load_adapter(conf: cfg.ConfigOpts, group: str) -> Adapter | None:
     return adapter
 
 
+class NoAnswer(ServiceUnavailable):
+    """Nothing came in time: whoever asks the same service waits as long."""
+
+
+class BadAnswer(ServiceUnavailable):
+    """It has answered, and not as it should. The next question may be about something else."""
+
+
 class Service:
     """Asks one service. Whatever is not an answer of its own is ``ServiceUnavailable``."""
 
@@ -87,8 +95,9 @@ class Service:
         :param path: a path below the service's endpoint, or a whole URL.
         :param version: the microversion, where the service has any.
         :param timeout: seconds, before the option's.
-        :raises ServiceUnavailable: no connection, no token, no endpoint, no answer in time, an
-            answer that is too large, or one that says that the service or our rights are at fault.
+        :raises NoAnswer: nothing came in time.
+        :raises BadAnswer: the service says that it is at fault, or says too much.
+        :raises ServiceUnavailable: no connection, no token, no endpoint, or not our right.
         """
         extra: dict[str, Any] = {} if body is None else {"json": body}
         if timeout is not None:
@@ -102,10 +111,12 @@ class Service:
                 headers={"Accept": "application/json", **_request_id()},
                 **extra,
             )
+        except exceptions.ConnectTimeout as error:
+            raise NoAnswer(f"{self._title}: {_one_line(error)}") from error
         except exceptions.ClientException as error:
             raise ServiceUnavailable(f"{self._title}: {_one_line(error)}") from error
         if len(response.content) > MAX_ANSWER:
-            raise ServiceUnavailable(f"{self._title}: its answer is too large")
+            raise BadAnswer(f"{self._title}: its answer is too large")
         if response.status_code >= 500 or response.status_code in _AT_FAULT:
             raise self._refused(method, path, response)
         return Answer(response.status_code, _json(response), response.text)
@@ -147,7 +158,8 @@ class Service:
             raise ServiceUnavailable(f"{self._title}: {_one_line(error)}") from error
 
     def _refused(self, method: str, path: str, response: Any) -> ServiceUnavailable:
-        return ServiceUnavailable(
+        kind = ServiceUnavailable if response.status_code in _AT_FAULT else BadAnswer
+        return kind(
             f"{self._title}: {method} {path.partition('?')[0]} was answered "
             f"{response.status_code} {response.reason}"
         )
@@ -155,17 +167,17 @@ class Service:
     def read(self, answer: Answer, reader: Callable[[Any], T]) -> T:
         """Return what ``reader`` makes of an answer's body.
 
-        :raises ServiceUnavailable: the body is not what it should be.
+        :raises BadAnswer: the body is not what it should be.
         """
         try:
             return reader(answer.body)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise self.unexpected(answer) from error
 
-    def unexpected(self, answer: Answer) -> ServiceUnavailable:
+    def unexpected(self, answer: Answer) -> BadAnswer:
         """Return the error for an answer that should not be."""
         text = " ".join(answer.text.split())[:200]
-        return ServiceUnavailable(f"{self._title}: unexpected answer {answer.status}: {text}")
+        return BadAnswer(f"{self._title}: unexpected answer {answer.status}: {text}")
 
 
 def _request_id() -> Mapping[str, str]:

@@ -9,8 +9,7 @@ from typing import Any
 from keystoneauth1.adapter import Adapter
 from oslo_config import cfg
 
-from cyborg.clients.http import Service, load_adapter
-from cyborg.domain.errors import ServiceUnavailable
+from cyborg.clients.http import BadAnswer, Service, load_adapter
 from cyborg.domain.model import EventStatus
 
 #: The first one that knows the event.
@@ -18,7 +17,7 @@ _VERSION = "2.82"
 _EVENT = "accelerator-request-bound"
 
 
-class CellUnavailable(ServiceUnavailable):
+class CellUnavailable(BadAnswer):
     """Nova knows the server, and cannot reach the cell that knows more of it."""
 
 
@@ -49,10 +48,15 @@ class Nova:
         self._service = Service("Nova", adapter)
 
     def send_events(
-        self, instance_uuid: str, status: EventStatus, request_uuids: Sequence[str]
+        self,
+        instance_uuid: str,
+        status: EventStatus,
+        request_uuids: Sequence[str],
+        timeout: float | None = None,
     ) -> dict[str, int]:
         """Tell how the binds of an instance's ARQs ended.
 
+        :param timeout: seconds, before the option's.
         :returns: ARQ uuid to Nova's code: 200 taken, 404 no such server, 422 the server has
             no host yet, 400 refused.
         """
@@ -66,7 +70,11 @@ class Nova:
             for uuid in request_uuids
         ]
         answer = self._service.ask(
-            "POST", "/os-server-external-events", version=_VERSION, body={"events": events}
+            "POST",
+            "/os-server-external-events",
+            version=_VERSION,
+            body={"events": events},
+            timeout=timeout,
         )
         if answer.status in (400, 404, 422):
             return dict.fromkeys(request_uuids, answer.status)

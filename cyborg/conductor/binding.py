@@ -20,6 +20,7 @@ from functools import partial
 from oslo_log import log
 
 from cyborg.conductor import events, preparing, providers
+from cyborg.conductor.asking import Budget
 from cyborg.conductor.checks import (
     Generations,
     require_found,
@@ -125,15 +126,16 @@ def bind(
         generations,
         remember_owner=by_service,
     )
+    budget = Budget()
     if not request.owner_is_certain:
-        request = _with_owner(env, request)
+        request = _with_owner(env, request, budget)
     # At first past handles that others are looking at just now; if too few are left, once more
     # waiting for them.
-    if not any(run(env, partial(_bind, request, wait)) for wait in (False, True)):
+    if not any(run(env, partial(_bind, request, wait), budget) for wait in (False, True)):
         raise NoFreeHandle("Too few attach handles are free; nothing was bound.")
 
 
-def _with_owner(env: Environment, request: Bind) -> Bind:
+def _with_owner(env: Environment, request: Bind, budget: Budget) -> Bind:
     """Return the request with the instance's owner as it is remembered, or as Nova names it.
 
     Nova is asked before the transaction, and only for a bind that may be done.
@@ -146,7 +148,7 @@ def _with_owner(env: Environment, request: Bind) -> Bind:
     if not arqs or arqs[0].instance_owner is not None:
         return replace(request, remembered_owner=arqs[0].instance_owner if arqs else None)
     assert env.nova is not None
-    server = env.nova.server(request.instance_uuid)
+    server = env.asking.ask("Nova", partial(env.nova.server, request.instance_uuid), budget)
     if server is None:
         return replace(request, owner_is_certain=True, remember_owner=False)
     _check_owner(request, server.project_id)

@@ -11,6 +11,7 @@ from oslo_log import log
 
 from cyborg.clients.placement import Placement, Provider
 from cyborg.conductor import providers
+from cyborg.conductor.doubts import Doubts
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import run
 from cyborg.db import providers as rows
@@ -18,6 +19,9 @@ from cyborg.domain.model import ProviderJobKind
 from cyborg.domain.providers import OWNER_TRAIT
 
 LOG = log.getLogger(__name__)
+
+#: So many hosts one after the other about which no proper answer came: it is not the hosts.
+IN_A_ROW = 10
 
 
 def compare(env: Environment) -> int:
@@ -29,7 +33,12 @@ def compare(env: Environment) -> int:
         return 0
     with env.database.reader() as connection:
         hosts = rows.host_names(connection)
-    return sum(_compare_host(env, env.placement, host) for host in hosts)
+    marked, doubts = 0, Doubts(IN_A_ROW)
+    for host in hosts:
+        with doubts.about(f"host={host}"):
+            marked += _compare_host(env, env.placement, host)
+    doubts.end()
+    return marked
 
 
 def _compare_host(env: Environment, placement: Placement, host: str) -> int:

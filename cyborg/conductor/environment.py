@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from oslo_config import cfg
 
 from cyborg.clients.nova import Nova
 from cyborg.clients.placement import Placement
+from cyborg.conductor.asking import Asking
 from cyborg.db.database import Database
 from cyborg.domain.clock import Clock, NewUuid
 from cyborg.domain.work import Work
@@ -22,9 +23,35 @@ class Agents(Protocol):
         """Send work to a host; may be lost, may raise ``ServiceUnavailable``."""
 
 
-def at_once(work: Callable[[], None]) -> None:
-    """Do it now, where there is nothing to do it in the background."""
-    work()
+class Telling(Protocol):
+    """Does something after the caller has been answered; see :mod:`cyborg.conductor.senders`.
+
+    What it does may be lost with the process: a row must see to it that it is done again.
+    """
+
+    def first(self, key: str, work: Callable[[], None]) -> bool:
+        """Do it for the first time; return False if it is not taken now."""
+
+    def again(self, key: str, work: Callable[[], None]) -> bool:
+        """Do it again; return False if it is not taken now."""
+
+    def room(self) -> int:
+        """Return how much could be done again now."""
+
+
+class AtOnce:
+    """Does it before the caller is answered, where there is nobody to do it later."""
+
+    def first(self, key: str, work: Callable[[], None]) -> bool:
+        """Do it now."""
+        work()
+        return True
+
+    again = first
+
+    def room(self) -> int:
+        """There is always room."""
+        return 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +64,5 @@ class Environment:
     #: None where there is no such service: standalone.
     placement: Placement | None = None
     nova: Nova | None = None
-    #: Does something after the caller has been answered. What it does may be lost with the
-    #: process: a row must see to it that it is done again.
-    in_background: Callable[[Callable[[], None]], None] = at_once
+    senders: Telling = field(default_factory=AtOnce)
+    asking: Asking = field(default_factory=Asking)

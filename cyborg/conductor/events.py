@@ -21,7 +21,9 @@ from typing import ClassVar
 
 from oslo_log import log
 
+from cyborg.clients.http import NoAnswer
 from cyborg.clients.nova import Nova
+from cyborg.conductor.asking import Budget
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import Order, Unit, run
 from cyborg.db import outbox
@@ -37,8 +39,12 @@ LOG = log.getLogger(__name__)
 #: How many events, or ends of patience, one look takes at most.
 BATCH = 64
 
-#: Most seconds between two attempts at an event.
-MOST_DELAY = 10.0
+#: Most seconds between two attempts at an event, and where Nova has not answered in time: it
+#: is as slow with the next one, which waits for a thread meanwhile.
+MOST_DELAY, MOST_DELAY_IF_SLOW = 10.0, 60.0
+
+#: Seconds that the first attempt waits for Nova. Those after it have the time that is configured.
+FIRST_TIMEOUT = 10.0
 
 #: Nova's answer to an event that it does not understand.
 REFUSED = 400
@@ -51,7 +57,7 @@ class TellNova:
     batch: EventBatch
     order: ClassVar[Order] = Order.NOVA
 
-    def do(self, env: Environment) -> None:
+    def do(self, env: Environment, _budget: Budget) -> None:
         """Send it; what cannot be sent now is due again when its lease has run out."""
         _begin_to_send(env, self.batch)
 
@@ -85,29 +91,55 @@ def write(
 
 def _begin_to_send(env: Environment, batch: EventBatch) -> None:
     if env.nova is not None:
-        env.in_background(partial(_send, env, env.nova, batch))
+        tell = env.senders.again if batch.failures else env.senders.first
+        tell(batch.uuid, partial(_send, env, env.nova, batch))
 
 
 def sweep(env: Environment) -> int:
-    """Send what is due, and end what Nova was told for long enough; return how much was."""
+    """Send what is due, and end what Nova was told for long enough; return how much was.
+
+    Of what has failed before just so much is taken as is sent at once.
+    """
     if env.nova is None:
         return 0
-    lease = env.conf.conductor.job_lease
-    due = run(env, lambda unit: outbox.claim_due(unit.connection, lease=lease, limit=BATCH))
+    due = _claim(env, failed=False, limit=BATCH)
+    if room := min(BATCH, env.senders.room()):
+        due += _claim(env, failed=True, limit=room)
     for batch in due:
         _begin_to_send(env, batch)
     with env.database.reader() as connection:
         over = outbox.past_deadline(connection, BATCH)
-    for instance_uuid, arq_ids in over.items():
-        _end_of_patience(env, env.nova, instance_uuid, arq_ids)
-    return len(due) + len(over)
+    ends = [
+        env.senders.again(
+            f"patience/{instance_uuid}",
+            partial(_end_of_patience, env, env.nova, instance_uuid, arq_ids),
+        )
+        for instance_uuid, arq_ids in over.items()
+    ]
+    return len(due) + sum(ends)
+
+
+def _claim(env: Environment, *, failed: bool, limit: int) -> list[EventBatch]:
+    lease = env.conf.conductor.job_lease
+    return run(
+        env,
+        lambda unit: outbox.claim_due(unit.connection, failed=failed, lease=lease, limit=limit),
+    )
 
 
 def _send(env: Environment, nova: Nova, batch: EventBatch) -> None:
     with working_for(batch.request_id, batch.global_request_id):
+        most = MOST_DELAY
         try:
-            codes = nova.send_events(batch.instance_uuid, batch.status, batch.request_uuids)
+            codes = nova.send_events(
+                batch.instance_uuid,
+                batch.status,
+                batch.request_uuids,
+                None if batch.failures else _first_timeout(env),
+            )
         except ServiceUnavailable as error:
+            if isinstance(error, NoAnswer):
+                most = MOST_DELAY_IF_SLOW
             LOG.warning(
                 "event not sent instance=%s arqs=%s attempt=%d: %s",
                 batch.instance_uuid,
@@ -116,10 +148,15 @@ def _send(env: Environment, nova: Nova, batch: EventBatch) -> None:
                 error,
             )
             codes = {}
-        _note(env, batch, codes)
+        _note(env, batch, codes, most)
 
 
-def _note(env: Environment, batch: EventBatch, codes: dict[str, int]) -> None:
+def _first_timeout(env: Environment) -> float:
+    configured: float | None = env.conf.nova.timeout
+    return FIRST_TIMEOUT if configured is None else min(FIRST_TIMEOUT, configured)
+
+
+def _note(env: Environment, batch: EventBatch, codes: dict[str, int], most: float) -> None:
     told = [uuid for uuid in batch.request_uuids if _is_told(batch, codes.get(uuid))]
     again = [uuid for uuid in batch.request_uuids if uuid not in told]
     for uuid in batch.request_uuids:
@@ -139,7 +176,7 @@ def _note(env: Environment, batch: EventBatch, codes: dict[str, int]) -> None:
         if told:
             outbox.delete_events(unit.connection, batch.uuid, told)
         if again:
-            outbox.postpone(unit.connection, batch.uuid, again, backoff(batch.attempt, MOST_DELAY))
+            outbox.postpone(unit.connection, batch.uuid, again, backoff(batch.failures + 1, most))
 
     run(env, work)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-
 from oslo_log import log
 
 from cyborg.conductor import releasing
@@ -19,16 +17,17 @@ BATCH = 100
 
 
 def expire(env: Environment) -> int:
-    """Delete ARQs that were never bound in time, and old owners; return how many ARQs."""
+    """Delete ARQs that were never bound in time, and old owners; return how many ARQs.
+
+    By the database's clock: what a host's says costs nobody a request that is being bound.
+    """
     conductor = env.conf.conductor
-    now = env.clock()
-    before = now - datetime.timedelta(seconds=conductor.instance_owner_retention)
-    run(env, lambda unit: rows.forget_owners(unit.connection, before))
-    before = now - datetime.timedelta(seconds=conductor.request_expiry)
+    retention = conductor.instance_owner_retention
+    run(env, lambda unit: rows.forget_owners(unit.connection, retention))
     expired = 0
     while True:
         with env.database.reader() as connection:
-            old = rows.never_bound(connection, before, BATCH)
+            old = rows.never_bound(connection, conductor.request_expiry, BATCH)
         if not old:
             return expired
         try:

@@ -19,6 +19,7 @@ from typing import ClassVar
 from oslo_config import cfg
 from oslo_log import log
 
+from cyborg.conductor.asking import Budget
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import Order, Unit
 from cyborg.db import jobs as rows
@@ -64,7 +65,7 @@ class Dispatch:
     job: Job
     order: ClassVar[Order] = Order.AGENT
 
-    def do(self, env: Environment) -> None:
+    def do(self, env: Environment, _budget: Budget) -> None:
         """Send it; what is not sent now is sent when its lease has run out."""
         send(env, self.job)
 

@@ -12,13 +12,14 @@ server is sent to it in vain.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from oslo_log import log
 
-from cyborg.clients.nova import CellUnavailable, Nova
+from cyborg.clients.nova import Nova
 from cyborg.clients.placement import Placement
 from cyborg.conductor import providers, releasing
+from cyborg.conductor.doubts import Doubts
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import Unit, run
 from cyborg.db import leftovers as rows
@@ -39,6 +40,9 @@ LOG = log.getLogger(__name__)
 #: Providers whose ARQs are read at a time.
 PAGE = 100
 
+#: So many questions one after the other to which no proper answer came: it is not what was asked.
+IN_A_ROW = 10
+
 
 def compare(env: Environment) -> int:
     """Look at every ARQ that holds a device; return how many were released.
@@ -50,47 +54,66 @@ def compare(env: Environment) -> int:
     """
     if env.placement is None or env.nova is None:
         return 0
-    released, after = 0, ""
+    look = _Look(env, env.placement, env.nova)
+    after = ""
     while True:
         with env.database.reader() as connection:
             page = rows.providers_in_use(connection, after, PAGE)
             grace = env.conf.conductor.leftover_grace_period
             held = rows.held_requests(connection, page, grace) if page else []
         if not page:
-            return released
+            look.end()
+            return look.released
         by_provider: dict[str, list[HeldRequest]] = defaultdict(list)
         for request in held:
             by_provider[request.provider_uuid].append(request)
         for uuid, requests in by_provider.items():
-            released += _look(env, env.placement, env.nova, uuid, requests)
+            look.at(uuid, requests)
         after = page[-1]
 
 
-def _look(
-    env: Environment,
-    placement: Placement,
-    nova: Nova,
-    provider_uuid: str,
-    requests: Iterable[HeldRequest],
-) -> int:
-    consumers = placement.consumers(provider_uuid)
-    if consumers is None:
-        # Placement has lost the provider, and with it what it knew of its allocations.
-        return 0
-    released = 0
-    for request in requests:
-        try:
-            seen = _suspicion(nova, request, consumers)
-        except CellUnavailable as error:
-            LOG.warning("arq not looked at arq=%s: %s", request.uuid, error)
-            continue
-        released += _act(env, request, seen)
-    return released
+class _Look:
+    """One look at all that is held. What gets no proper answer is left out."""
+
+    def __init__(self, env: Environment, placement: Placement, nova: Nova) -> None:
+        self._env = env
+        self._placement = placement
+        self._nova = nova
+        self._of_placement = Doubts(IN_A_ROW)
+        self._of_nova = Doubts(IN_A_ROW)
+        self.released = 0
+
+    def at(self, provider_uuid: str, requests: Iterable[HeldRequest]) -> None:
+        """Look at what is held of one provider."""
+        consumers = None
+        with self._of_placement.about(f"provider={provider_uuid}"):
+            consumers = self._placement.consumers(provider_uuid)
+        if consumers is None:
+            # Placement has lost the provider, and with it what it knew of its allocations.
+            return
+        for request in requests:
+            if has_allocation(request, consumers):
+                self._act(request, Suspicion.NONE)
+                continue
+            seen = None
+            with self._of_nova.about(f"arq={request.uuid}"):
+                seen = _suspicion(self._nova, request)
+            if seen is not None:
+                self._act(request, seen)
+
+    def end(self) -> None:
+        """End the look.
+
+        :raises ServiceUnavailable: Placement or Nova has answered nothing properly.
+        """
+        self._of_placement.end()
+        self._of_nova.end()
+
+    def _act(self, request: HeldRequest, seen: Suspicion) -> None:
+        self.released += _act(self._env, request, seen)
 
 
-def _suspicion(nova: Nova, request: HeldRequest, consumers: Collection[str]) -> Suspicion:
-    if has_allocation(request, consumers):
-        return Suspicion.NONE
+def _suspicion(nova: Nova, request: HeldRequest) -> Suspicion:
     server = nova.server(request.instance_uuid)
     if server is None:
         return suspicion_of(request, None)

@@ -11,11 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from oslo_log import log
 
+from cyborg.clients.http import BadAnswer, NoAnswer
 from cyborg.clients.placement import Placement, UnknownName
+from cyborg.conductor.asking import Budget
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.provider_sync import LookAgain, NotYet, ProviderSync, Refused
 from cyborg.conductor.unit import Order, Unit, run
@@ -32,15 +35,20 @@ LOG = log.getLogger(__name__)
 #: How many jobs one look takes at most.
 BATCH = 20
 
-#: Seconds that an answer of the API waits for Placement, for each call to it; and so many calls,
-#: which are those of one provider, however many it concerns.
-INLINE_TIMEOUT = 5.0
+#: Calls about a provider whose inventory alone is written, which share what is left of the time
+#: that an answer of the API waits.
 INLINE_CALLS = 2
-INLINE_LEASE = 30
+INLINE_LEASE = 10
 
 #: Most seconds between two attempts: Placement or the compute node's provider may be there
 #: soon; what only an operator or the end of an allocation can mend may take longer.
 SOON, LATER = 15.0, 60.0
+
+#: Seconds until those are tried that were not, since Placement could not be asked.
+UNTRIED = 2.0
+
+#: So many jobs one after the other to which Placement gave no proper answer: it is not the jobs.
+IN_A_ROW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +62,18 @@ class Publish:
     providers: frozenset[str]
     order: ClassVar[Order] = Order.PLACEMENT
 
-    def do(self, env: Environment) -> None:
-        """Do it, waiting for Placement no longer than an answer of the API may."""
+    def do(self, env: Environment, budget: Budget) -> None:
+        """Do it, waiting for Placement no longer than an answer of the API may.
+
+        :raises ServiceUnavailable: it takes longer, or did a moment ago.
+        """
         if env.placement is None:
             return
         inventory = ProviderJobKind.INVENTORY
         with env.database.reader() as connection:
             jobs = provider_jobs.of_providers(connection, self.providers, inventory)
-        end = time.monotonic() + INLINE_CALLS * INLINE_TIMEOUT
-        _work(env, env.placement, jobs, end)
+        end = time.monotonic() + budget.left
+        env.asking.ask("Placement", partial(_publish, env, env.placement, jobs, end), budget)
 
 
 def mark(
@@ -113,24 +124,49 @@ def sweep(env: Environment) -> int:
     return len(jobs)
 
 
+def _publish(
+    env: Environment, placement: Placement, jobs: Sequence[ProviderJob], end: float
+) -> None:
+    """Do jobs while somebody waits.
+
+    :raises NoAnswer: Placement has not answered in time.
+    """
+    trouble = _work(env, placement, jobs, end)
+    if isinstance(trouble, NoAnswer):
+        raise trouble
+
+
 def _work(
     env: Environment, placement: Placement, jobs: Sequence[ProviderJob], end: float | None
-) -> None:
-    """Do jobs, one after the other.
+) -> ServiceUnavailable | None:
+    """Do jobs, one after the other. What is wrong with one of them costs that one.
 
     :param end: when somebody waits for the answer no longer, by the monotonic clock.
+    :returns: why Placement could not be asked, if so.
     """
     roots: dict[str, str | None] = {}
     waiting: dict[str, list[ProviderJob]] = {}
+    bad_answers = 0
+    trouble: ServiceUnavailable | None = None
     for position, job in enumerate(jobs):
         try:
             with working_for(job.request_id, job.global_request_id):
                 _synchronise(env, placement, job, roots, _time_of_a_call(end))
+            bad_answers = 0
+        except BadAnswer as error:
+            LOG.error("provider not synchronised provider=%s: %s", job.provider_uuid, error)
+            _postpone(env, [job], LATER, str(error))
+            bad_answers += 1
+            if bad_answers == IN_A_ROW:
+                trouble = error
+                _let_go(env, jobs[position + 1 :])
+                break
         except ServiceUnavailable as error:
+            trouble = error
             # It is the same for all others.
-            left = jobs[position:]
-            LOG.warning("providers not synchronised jobs=%d: %s", len(left), error)
-            _postpone(env, left, SOON, str(error))
+            LOG.warning("providers not synchronised jobs=%d: %s", len(jobs) - position, error)
+            _postpone(env, [job], SOON, str(error))
+            _let_go(env, jobs[position + 1 :])
             break
         except NotYet as error:
             waiting.setdefault(str(error), []).append(job)
@@ -142,6 +178,14 @@ def _work(
     for reason, members in waiting.items():
         LOG.warning("providers wait host=%s jobs=%d: %s", members[0].host, len(members), reason)
         _postpone(env, members, SOON, reason)
+    return trouble
+
+
+def _let_go(env: Environment, jobs: Sequence[ProviderJob]) -> None:
+    """Give back what was not tried, and so has not failed."""
+    ids = [job.id for job in jobs]
+    if ids:
+        run(env, lambda unit: provider_jobs.let_go(unit.connection, ids, seconds=UNTRIED))
 
 
 def _time_of_a_call(end: float | None) -> float | None:
@@ -154,7 +198,7 @@ def _time_of_a_call(end: float | None) -> float | None:
     left = end - time.monotonic()
     if left <= 0:
         raise ServiceUnavailable("Placement is slow, and the answer does not wait any more.")
-    return min(INLINE_TIMEOUT, left / INLINE_CALLS)
+    return left / INLINE_CALLS
 
 
 def _postpone(env: Environment, jobs: Sequence[ProviderJob], most: float, error: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent import futures
 from typing import Any
 
 from oslo_config import cfg
@@ -16,6 +15,7 @@ from cyborg.clients.placement import load_placement
 from cyborg.conductor import events, finishing, periodic, providers
 from cyborg.conductor.endpoint import AGENT_USE_CASES, API_USE_CASES
 from cyborg.conductor.environment import Environment
+from cyborg.conductor.senders import Senders
 from cyborg.db import schema
 from cyborg.db.database import Database
 from cyborg.domain import clock
@@ -29,12 +29,6 @@ LOG = log.getLogger(__name__)
 
 #: Seconds between two tries to reach the database at start.
 RETRY_INTERVAL = 2.0
-
-#: Events that are sent at the same time: a Nova that is slow with one must not hold up all.
-SENDERS = 8
-
-#: Events that may wait for a sender. What finds no room is sent when its lease has run out.
-WAITING_EVENTS = 128
 
 #: What is looked after, each in a thread of its own: one that waits for Placement must not
 #: keep jobs waiting.
@@ -57,8 +51,7 @@ class ConductorService:
         """
         self._conf = conf
         self._database = Database(conf)
-        self._senders = futures.ThreadPoolExecutor(SENDERS, thread_name_prefix="conductor-sender")
-        self._room = threading.BoundedSemaphore(WAITING_EVENTS)
+        self._senders = Senders()
         self._env = Environment(
             conf,
             self._database,
@@ -67,7 +60,7 @@ class ConductorService:
             clock.new_uuid,
             None if standalone else load_placement(conf),
             None if standalone else load_nova(conf),
-            self._in_background,
+            self._senders,
         )
         if not standalone:
             self._warn()
@@ -104,7 +97,8 @@ class ConductorService:
         for thread in self._lookers:
             thread.join(max(0.0, deadline - time.monotonic()))
         # What is not sent yet is another conductor's as soon as its lease has run out.
-        self._senders.shutdown(wait=False, cancel_futures=True)
+        self._senders.stop()
+        self._env.asking.stop()
         self._database.dispose()
 
     def reload(self) -> None:
@@ -115,25 +109,6 @@ class ConductorService:
             LOG.warning("[placement] has no auth_type: no provider is published")
         if self._env.nova is None:
             LOG.warning("[nova] has no auth_type: no event is sent")
-
-    def _in_background(self, work: Callable[[], None]) -> None:
-        if self._stopping.is_set():
-            return
-        if self._room.acquire(blocking=False):
-            self._senders.submit(self._send, work)
-        else:
-            LOG.warning("event not sent yet, %d wait for a sender", WAITING_EVENTS)
-
-    def _send(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except ServiceUnavailable as error:
-            LOG.warning("event not looked after: %s", error)
-        except Exception:
-            # An outermost loop: nobody else would say it in the log.
-            LOG.exception("sending an event failed")
-        finally:
-            self._room.release()
 
     def _serve(self) -> None:
         if not self._wait_for_database():

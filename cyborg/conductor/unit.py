@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from oslo_log import log
 
+from cyborg.conductor.asking import Budget
 from cyborg.conductor.environment import Environment
 from cyborg.db.database import Connection
 from cyborg.domain.errors import ServiceUnavailable
@@ -39,8 +40,11 @@ class FollowUp(Protocol):
     def order(self) -> Order:
         """When it is done among others."""
 
-    def do(self, env: Environment) -> None:
-        """Do it. ``ServiceUnavailable`` is logged, and the row sees to it later."""
+    def do(self, env: Environment, budget: Budget) -> None:
+        """Do it. ``ServiceUnavailable`` is logged, and the row sees to it later.
+
+        :param budget: what is left of the time that the caller waits for other services.
+        """
 
 
 class Unit:
@@ -58,18 +62,19 @@ class Unit:
         if follow_up not in self._follow_ups:
             self._follow_ups.append(follow_up)
 
-    def follow_up(self) -> None:
+    def follow_up(self, budget: Budget) -> None:
         """Do what was noted. The change is made: nothing here makes it look as if it were not."""
         for follow_up in sorted(self._follow_ups, key=lambda each: each.order):
             try:
-                follow_up.do(self.env)
+                follow_up.do(self.env, budget)
             except ServiceUnavailable as error:
                 LOG.warning("left to be done later %s: %s", type(follow_up).__name__, error)
 
 
-def run(env: Environment, work: Callable[[Unit], T]) -> T:
+def run(env: Environment, work: Callable[[Unit], T], budget: Budget | None = None) -> T:
     """Run a use case in one transaction, and do what follows its commit.
 
+    :param budget: what is left of the caller's, who has asked other services before.
     :param work: may run several times, after a deadlock or a lost race.
     :raises ServiceUnavailable: if the database cannot be reached, or stayed contended.
     """
@@ -80,5 +85,5 @@ def run(env: Environment, work: Callable[[Unit], T]) -> T:
         return work(units[-1])
 
     result = env.database.run(attempt)
-    units[-1].follow_up()
+    units[-1].follow_up(budget or Budget())
     return result

@@ -24,6 +24,15 @@ from cyborg.domain.errors import ServiceUnavailable
 #: How often a use case is begun again after a deadlock or a lost race, with jitter.
 MAX_RETRIES = 8
 
+#: Seconds that a statement waits for a row that another transaction holds. Then its use case
+#: is begun again, as after a deadlock.
+LOCK_PATIENCE = 5
+
+#: Seconds after which the database ends a transaction in which nothing is asked: a process that
+#: is frozen, or whose network is gone, holds what it has locked no longer. None of ours waits for
+#: anything but the database within one.
+IDLE_PATIENCE = 12
+
 _ENGINE_OPTIONS = (
     "mysql_sql_mode",
     "mysql_wsrep_sync_wait",
@@ -52,6 +61,9 @@ T = TypeVar("T")
 #: What a transaction is given to work with; its statements are made in this package alone.
 Connection = sa.Connection
 
+
+#: How PostgreSQL says that a lock was waited for too long.
+_LOCK_NOT_AVAILABLE = "55P03"
 
 #: How SQLite, MariaDB and PostgreSQL say that "cyborg-dbsync upgrade" has not run.
 _NO_TABLE = re.compile(r"no such table|\(1146, |UndefinedTable")
@@ -125,8 +137,14 @@ class Database(ReadDatabase):
                 # Keeps oslo.db from emitting a plain BEGIN; see _prepare_sqlite.
                 connection.info["in_transaction"] = True
                 connection.info["cyborg_writer"] = True
-            with connection.begin():
-                return work(connection)
+            try:
+                with connection.begin():
+                    return work(connection)
+            except sa.exc.OperationalError as error:
+                # oslo.db knows MariaDB's word for it, and not PostgreSQL's.
+                if getattr(error.orig, "pgcode", None) == _LOCK_NOT_AVAILABLE:
+                    raise Contention from error
+                raise
 
 
 @contextmanager
@@ -151,6 +169,8 @@ def _create_engine(conf: cfg.ConfigOpts) -> sa.Engine:
         _prepare_sqlite(engine)
     elif engine.dialect.name in ("mysql", "mariadb"):
         _prepare_mysql(engine)
+    elif engine.dialect.name == "postgresql":
+        _prepare_postgresql(engine)
     return engine
 
 
@@ -179,3 +199,18 @@ def _prepare_mysql(engine: sa.Engine) -> None:
         # after a lock was waited for sees what the other committed.
         with dbapi_connection.cursor() as cursor:
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            # MySQL, which has no such limit for idle ones, reads the rest as a comment.
+            cursor.execute(
+                f"SET SESSION innodb_lock_wait_timeout = {LOCK_PATIENCE} "
+                f"/*M!100300 , idle_transaction_timeout = {IDLE_PATIENCE} */"
+            )
+
+
+def _prepare_postgresql(engine: sa.Engine) -> None:
+    @sa.event.listens_for(engine, "connect")
+    def _connect(dbapi_connection: Any, _record: Any) -> None:
+        with dbapi_connection.cursor() as cursor:
+            cursor.execute(f"SET SESSION lock_timeout = '{LOCK_PATIENCE}s'")
+            cursor.execute(f"SET SESSION idle_in_transaction_session_timeout = '{IDLE_PATIENCE}s'")
+        # What is set in a transaction that is rolled back is not set.
+        dbapi_connection.commit()

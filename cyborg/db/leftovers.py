@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Collection
 
 import sqlalchemy as sa
@@ -71,21 +70,21 @@ def set_suspicion(
     return result.rowcount == 1
 
 
-def never_bound(connection: sa.Connection, before: datetime.datetime, limit: int) -> dict[str, int]:
-    """Return ARQs (uuid to generation) that were made before a time and never bound."""
+def never_bound(connection: sa.Connection, age: float, limit: int) -> dict[str, int]:
+    """Return ARQs (uuid to generation) that were made so many seconds ago and never bound."""
     query = (
         sa.select(_arqs.c.uuid, _arqs.c.generation)
-        .where(_arqs.c.state == ArqState.INITIAL, _arqs.c.created_at < before)
+        .where(_arqs.c.state == ArqState.INITIAL, _arqs.c.created_at < database_now(-age))
         .order_by(_arqs.c.created_at)
         .limit(limit)
     )
     return {row.uuid: row.generation for row in connection.execute(query)}
 
 
-def forget_owners(connection: sa.Connection, before: datetime.datetime) -> int:
-    """Forget the owners of instances that have no ARQs; return how many."""
+def forget_owners(connection: sa.Connection, age: float) -> int:
+    """Forget the owners, so many seconds old, of instances that have no ARQs; return how many."""
     in_use = sa.exists().where(_arqs.c.instance_uuid == instance_owners.c.instance_uuid)
     result = connection.execute(
-        instance_owners.delete().where(instance_owners.c.created_at < before, ~in_use)
+        instance_owners.delete().where(instance_owners.c.created_at < database_now(-age), ~in_use)
     )
     return int(result.rowcount)

@@ -64,16 +64,26 @@ def insert_events(
         request_uuids=tuple(arqs.values()),
         repeated=patience is not None,
         attempt=1,
-        **origin,
+        request_id=origin["request_id"],
+        global_request_id=origin["global_request_id"],
     )
 
 
-def claim_due(connection: sa.Connection, *, lease: float, limit: int) -> list[EventBatch]:
-    """Take the batches whose lease has run out, for ``lease`` seconds, oldest first."""
+def claim_due(
+    connection: sa.Connection, *, failed: bool, lease: float, limit: int
+) -> list[EventBatch]:
+    """Take the batches whose lease has run out, for ``lease`` seconds, longest due first.
+
+    :param failed: those that were told before, or those that nobody was told yet.
+    """
     due = (
         sa.select(outbox)
-        .where(outbox.c.state == EventState.WAITING, outbox.c.leased_until <= database_now())
-        .order_by(outbox.c.id)
+        .where(
+            outbox.c.state == EventState.WAITING,
+            outbox.c.leased_until <= database_now(),
+            outbox.c.failures > 0 if failed else outbox.c.failures == 0,
+        )
+        .order_by(outbox.c.leased_until, outbox.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
@@ -121,7 +131,7 @@ def postpone(
     connection.execute(
         outbox.update()
         .where(outbox.c.batch == batch, outbox.c.accelerator_request_uuid.in_(request_uuids))
-        .values(leased_until=database_now(seconds))
+        .values(leased_until=database_now(seconds), failures=outbox.c.failures + 1)
     )
 
 
@@ -158,6 +168,7 @@ def _batch(rows: Sequence[sa.Row[Any]]) -> EventBatch:
         request_uuids=tuple(row.accelerator_request_uuid for row in rows),
         repeated=first.deadline is not None,
         attempt=first.attempt + 1,
+        failures=first.failures,
         request_id=first.request_id,
         global_request_id=first.global_request_id,
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cyborg.db.statements import current_request_ids, next_generation, upsert
+from cyborg.db.statements import by_index, current_request_ids, next_generation, upsert
 from cyborg.db.tables import jobs
 from cyborg.db.types import database_now
 from cyborg.domain.clock import NewUuid
@@ -65,11 +65,14 @@ def of_providers(
 
 
 def claim_due(connection: sa.Connection, *, lease: float, limit: int) -> list[ProviderJob]:
-    """Take jobs whose lease has run out, for ``lease`` seconds, those of one host together."""
+    """Take jobs whose lease has run out, for ``lease`` seconds, longest due first.
+
+    So none waits for ever behind those that are due again and again.
+    """
     rows = connection.execute(
-        sa.select(jobs)
+        by_index(sa.select(jobs), jobs.c.leased_until)
         .where(jobs.c.leased_until <= database_now(), jobs.c.kind.in_(list(ProviderJobKind)))
-        .order_by(jobs.c.host, jobs.c.id)
+        .order_by(jobs.c.leased_until)
         .limit(limit)
         .with_for_update(skip_locked=True)
     ).all()
@@ -92,6 +95,13 @@ def finish(connection: sa.Connection, job: ProviderJob) -> None:
             same,
             jobs.c.generation == job.generation,
         )
+    )
+
+
+def let_go(connection: sa.Connection, ids: Collection[int], *, seconds: float) -> None:
+    """Give back jobs that were not tried: they are due in ``seconds``."""
+    connection.execute(
+        jobs.update().where(jobs.c.id.in_(ids)).values(leased_until=database_now(seconds))
     )
 
 

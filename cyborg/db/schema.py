@@ -41,8 +41,22 @@ def upgrade(engine: sa.Engine, revision: str = "head") -> None:
     :raises alembic.util.CommandError: there is no such version.
     """
     with engine.connect() as connection, _rebuilding(connection):
+        _wait_as_long_as_it_takes(connection)
         command.upgrade(alembic_config(connection), revision)
         connection.commit()
+
+
+def _wait_as_long_as_it_takes(connection: sa.Connection) -> None:
+    """Let a migration wait for services that are still at work, and look at large tables."""
+    if connection.dialect.name == "postgresql":
+        for limit in ("lock_timeout", "idle_in_transaction_session_timeout"):
+            connection.exec_driver_sql(f"SET SESSION {limit} = 0")
+    elif connection.dialect.name != "sqlite":
+        connection.exec_driver_sql(
+            "SET SESSION innodb_lock_wait_timeout = 3600 "
+            "/*M!100300 , idle_transaction_timeout = 0 */"
+        )
+    connection.commit()
 
 
 @contextmanager

@@ -304,3 +304,5 @@ class EventBatch:
     attempt: int
     request_id: str | None
     global_request_id: str | None
+    #: How often it has been told in vain, or was to be told again.
+    failures: int = 0

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from cyborg.clients.nova import Nova, Server
 from cyborg.conductor import binding, creating, finishing
-from cyborg.conductor.environment import Environment
+from cyborg.conductor.environment import AtOnce, Environment
 from cyborg.db.accelerator_requests import list_requests
 from cyborg.db.tables import accelerator_requests, attach_handles, jobs, metadata
 from cyborg.db.types import database_now
@@ -122,9 +122,18 @@ def told(nova: NovaStandIn) -> list[tuple[str, str]]:
     return [(event["tag"], event["status"]) for sent in nova.received for event in sent.events]
 
 
+class Nobody(AtOnce):
+    """Takes what is to be told, and is gone before it has told it."""
+
+    def first(self, key: str, work: Callable[[], None]) -> bool:
+        return True
+
+    again = first
+
+
 def silent(env: Environment) -> Environment:
     """Return a conductor that is gone when it should send its events."""
-    return dataclasses.replace(env, in_background=lambda work: None)
+    return dataclasses.replace(env, senders=Nobody())
 
 
 def interrupted(env: Environment, meanwhile: Callable[[], object]) -> Environment:
@@ -141,7 +150,11 @@ class Interrupted(Nova):
         self._meanwhile = [meanwhile]
 
     def send_events(
-        self, instance_uuid: str, status: EventStatus, request_uuids: Sequence[str]
+        self,
+        instance_uuid: str,
+        status: EventStatus,
+        request_uuids: Sequence[str],
+        timeout: float | None = None,
     ) -> dict[str, int]:
         self._interrupt()
         return self._nova.send_events(instance_uuid, status, request_uuids)

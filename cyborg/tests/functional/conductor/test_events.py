@@ -170,7 +170,11 @@ class Scripted(Nova):
         self.sent: list[list[str]] = []
 
     def send_events(
-        self, instance_uuid: str, status: EventStatus, request_uuids: Sequence[str]
+        self,
+        instance_uuid: str,
+        status: EventStatus,
+        request_uuids: Sequence[str],
+        timeout: float | None = None,
     ) -> dict[str, int]:
         self.sent.append(list(request_uuids))
         return self._answers.pop(0)
@@ -228,16 +232,16 @@ class TestTrouble:
         assert events.sweep(other) == 1
         assert told(nova) == [(uuid, "completed")]
 
-    @pytest.mark.parametrize(("attempts", "seconds"), [(2, 4), (3, 8), (4, 10), (500, 10)])
+    @pytest.mark.parametrize(("failures", "seconds"), [(1, 2), (2, 4), (3, 8), (4, 10), (500, 10)])
     @only_sqlite
     def test_the_pause_between_two_attempts_grows_up_to_ten_seconds(
-        self, ready: Environment, nova: NovaStandIn, attempts: int, seconds: float
+        self, ready: Environment, nova: NovaStandIn, failures: int, seconds: float
     ) -> None:
         bind(silent(ready), *make(ready), instance=server(nova))
         let_run_out(ready, outbox)
         nova.down()
         with ready.database.engine.begin() as connection:
-            connection.execute(outbox.update().values(attempt=attempts))
+            connection.execute(outbox.update().values(failures=failures))
         assert events.sweep(ready) == 1
         with ready.database.reader() as connection:
             lease = outbox.c.leased_until

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from cyborg.clients.nova import Nova, Server
 from cyborg.conductor import binding, catalogue, creating, events, finishing, releasing
-from cyborg.conductor.environment import Environment
+from cyborg.conductor.environment import AtOnce, Environment
 from cyborg.db.accelerator_requests import list_requests
 from cyborg.db.devices import list_devices
 from cyborg.db.tables import (
@@ -86,7 +86,11 @@ class RandomNova(Nova):
         self.servers: dict[str, bool | None] = {}
 
     def send_events(
-        self, instance_uuid: str, status: EventStatus, request_uuids: Sequence[str]
+        self,
+        instance_uuid: str,
+        status: EventStatus,
+        request_uuids: Sequence[str],
+        timeout: float | None = None,
     ) -> dict[str, int]:
         with self._env.database.reader() as connection:
             found = list_requests(connection, uuids=request_uuids)
@@ -115,6 +119,20 @@ class RandomNova(Nova):
             raise ServiceUnavailable("Nova is away")
 
 
+class Unreliable(AtOnce):
+    """A conductor that may be gone before it has told what it has taken."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self._dice = dice
+
+    def first(self, key: str, work: Callable[[], None]) -> bool:
+        if self._dice.random() < 0.8:
+            work()
+        return True
+
+    again = first
+
+
 class Life:
     """One history of one host, chosen by a seed."""
 
@@ -128,7 +146,7 @@ class Life:
             env,
             new_uuid=lambda: f"{next(numbers):08x}-0000-4000-8000-000000000000",
             nova=self.nova,
-            in_background=self.in_background,
+            senders=Unreliable(self.random),
         )
         self.agents = agents
         self.history: list[str] = []
@@ -276,11 +294,6 @@ class Life:
             connection.execute(
                 outbox.update().where(column.is_not(None)).values({column.name: past})
             )
-
-    def in_background(self, work: Callable[[], None]) -> None:
-        # A conductor may be gone before it has done it.
-        if self.random.random() < 0.8:
-            work()
 
     # What must hold
 

@@ -86,6 +86,18 @@ class TestExpiring:
         assert old in record.getMessage()
         assert expiring.expire(ready) == 0
 
+    def test_a_conductor_whose_clock_is_ahead_expires_nothing_early(
+        self, ready: Environment
+    ) -> None:
+        """Another conductor's request may be between its creation and its bind."""
+        [new], [bound] = make(ready), make(ready)
+        bind(ready, bound, instance=new_uuid())
+        releasing.delete(ready, [bound])
+        for seconds in (25 * 3600, 100 * 24 * 3600):
+            assert expiring.expire(ago(ready, -seconds)) == 0
+        assert [a.uuid for a in arqs(ready)] == [new]
+        assert len(rows(ready, instance_owners)) == 1
+
     @only_sqlite
     def test_more_than_are_deleted_at_a_time(
         self, ready: Environment, monkeypatch: pytest.MonkeyPatch

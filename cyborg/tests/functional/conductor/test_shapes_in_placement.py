@@ -10,7 +10,7 @@ import pytest
 
 from cyborg.clients.placement import Placement as Client
 from cyborg.clients.placement import ProviderInventories
-from cyborg.conductor import providers, releasing
+from cyborg.conductor import asking, providers, releasing
 from cyborg.conductor.environment import Environment
 from cyborg.db.tables import jobs
 from cyborg.domain.clock import new_uuid, provider_uuid
@@ -140,7 +140,7 @@ def test_an_answer_goes_out_though_placement(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
     """Then one server may be sent in vain; the card is never given to two."""
-    monkeypatch.setattr(providers, "INLINE_TIMEOUT", 0.5)
+    monkeypatch.setattr(asking, "BUDGET", 1.0)
     [first], [second], [third] = (make(cloud.env, name) for name in ("whole", "part", "part"))
     servers = [cloud.server(WHOLE, "PGPU"), cloud.server(PARTS, "FPGA")]
     beside = cloud.server(BESIDE_RP, "FPGA")
@@ -166,7 +166,7 @@ def test_a_card_in_many_shapes_is_answered_as_soon_as_one_in_two(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Placement takes its time with each of six providers: the answer has one budget for all."""
-    monkeypatch.setattr(providers, "INLINE_TIMEOUT", 0.5)
+    monkeypatch.setattr(asking, "BUDGET", 1.0)
     cloud.publish(whole(), parts(), *MORE)
     assert cloud.env.placement is not None
     slow = Slow(cloud.env.placement._service._adapter)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 import sqlalchemy as sa
 
+from cyborg.conductor.asking import Budget
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import Order, Unit, run
 from cyborg.db.database import Contention
@@ -36,7 +37,7 @@ class FollowUp:
     error: CyborgError | None
     done: list[str] = field(compare=False)
 
-    def do(self, env: Environment) -> None:
+    def do(self, env: Environment, budget: Budget) -> None:
         assert rows(env, hosts), "before the commit"
         self.done.append(self.name)
         if self.error is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,50 @@ def test_it_is_found_again_after_a_restart(mariadb: MariaDB, mariadb_url: str) -
     with database.reader() as connection:
         assert connection.scalar(select) == 1
     database.dispose()
+
+
+@pytest.mark.parametrize("server", ["mariadb", "postgresql"])
+def test_a_frozen_process_holds_what_it_has_locked_not_for_long(
+    server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands still within a transaction: the database ends that, and others go on."""
+    monkeypatch.setattr("cyborg.db.database.LOCK_PATIENCE", 1)
+    monkeypatch.setattr("cyborg.db.database.IDLE_PATIENCE", 3)
+    url = request.getfixturevalue(f"{server}_url")
+    frozen, other = Database(make_conf(url)), Database(make_conf(url))
+    metadata.create_all(frozen.engine)
+    frozen.run(lambda connection: insert(connection, "a"))
+    rename = hosts.update().values(name=hosts.c.name + "b")
+    begun = threading.Event()
+    thawed = threading.Event()
+    ends: list[str] = []
+
+    def stand_still(connection: sa.Connection) -> None:
+        connection.execute(rename)
+        begun.set()
+        assert thawed.wait(30)
+        connection.execute(rename)
+
+    def freeze() -> None:
+        try:
+            frozen.run(stand_still)
+        except ServiceUnavailable:
+            ends.append("unavailable")
+
+    thread = threading.Thread(target=freeze)
+    thread.start()
+    assert begun.wait(30)
+    started = time.monotonic()
+    other.run(lambda connection: connection.execute(rename) and None)
+    # It waited for the lock more often than once, and not for what a thawed one does.
+    assert 1 < time.monotonic() - started < 15
+    assert names(other) == ["ab"]
+    thawed.set()
+    thread.join(30)
+    assert ends == ["unavailable"]
+    assert names(other) == ["ab"]
+    # Its next transaction is another one.
+    frozen.run(lambda connection: insert(connection, "c"))
+    assert sorted(names(other)) == ["ab", "c"]
+    frozen.dispose()
+    other.dispose()
