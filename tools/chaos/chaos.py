@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import shutil
 import signal
 import sys
@@ -151,6 +152,9 @@ def main() -> int:
         for fault in faults:
             _print(f"{fault.number:4} {fault.what}: {fault.target}")
         return 0
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(settings.DRIVERS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
     logging.disable(logging.WARNING)  # of the stand-ins' Keystone middleware
     for number in _SIGNALS:
         signal.signal(number, _interrupted)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 
 from checks import waited
 from fault import Fault, within
@@ -98,8 +97,7 @@ def _told_to_stop(world: World) -> str:
         time.sleep(_BEGUN)
         for name in (CONDUCTORS[0], *list(world.hosts)[:2], CONDUCTORS[1]):
             drained[name] = _stopped(world, name)
-            world.begin(name)
-            waited(f"{name} at work", partial(_serves, world, name), 30)
+            world.begin_anew(name)
     world.load.tally.check()
     drained[API] = _api_stopped(world)
     world.begin(API)
@@ -116,12 +114,6 @@ def _stopped(world: World, name: str) -> float:
     status = world.terminate(name)
     assert status == 0, f"{name} ended with {status}"
     return time.monotonic() - began
-
-
-def _serves(world: World, name: str) -> bool:
-    said = "conductor serves" if name in CONDUCTORS else "agent serves"
-    starts = world.log(name)
-    return starts.count(said) >= world.starts[name]
 
 
 def _api_stopped(world: World) -> float:

@@ -5,6 +5,7 @@ What is not ours, or is used by others, does not go away: our way there does.
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Collection
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 _CHUNK = 65536
+_CONNECTION = re.compile(rb"(?im)^connection:.*\r\n")
 _HEAD_END = b"\r\n\r\n"
 _CONNECT_SECONDS = 10
 
@@ -153,7 +155,7 @@ class Proxy:
                 client.sendall(answer.encoded())
                 raise OSError("answered")
             # The next request is looked at, too.
-            first = first.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+            first = _CONNECTION.sub(b"", first).replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
         self._wait()
         server = socket.create_connection(self._target, timeout=_CONNECT_SECONDS)
         server.settimeout(None)

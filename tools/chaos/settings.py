@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 #: A group of options by name, each option by name.
@@ -56,12 +57,18 @@ class Settings:
 
 
 _COMMON: dict[str, dict[str, Any]] = {
-    "api": {"rpc_timeout": 10},
+    "agent": {
+        "enabled_drivers": "fake_driver,chaos_driver",
+        "discovery_timeout": 60,
+        "rpc_timeout": 8,
+    },
+    "api": {"rpc_timeout": 8},
     # Nobody allocates in Placement here.
     "conductor": {"leftover_comparison_interval": 86400, "leftover_grace_period": 86400},
 }
 
 _SHORT: dict[str, dict[str, Any]] = {
+    "agent": {"discovery_timeout": 3},
     "DEFAULT": {"periodic_interval": 2, "graceful_shutdown_timeout": 20},
     "conductor": {"job_poll_interval": 0.3, "job_lease": 4, "provider_comparison_interval": 8},
 }
@@ -70,6 +77,10 @@ _LONG: dict[str, dict[str, Any]] = {
     "DEFAULT": {"periodic_interval": 10, "graceful_shutdown_timeout": 30},
     "conductor": {"job_poll_interval": 1, "job_lease": 10, "provider_comparison_interval": 30},
 }
+
+
+#: What the processes find beside the packages that are installed: our driver.
+DRIVERS = Path(__file__).parent / "driver"
 
 
 def _merged(*parts: Groups) -> dict[str, dict[str, Any]]:

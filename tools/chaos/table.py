@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import faults_agent
+import faults_cloud
 import faults_conductor
+import faults_devices
+import faults_messages
 import faults_races
+import faults_servers
 from fault import Fault
 
 FAILED = "FAILED"
 
-_GROUPS = (faults_conductor, faults_races)
+_GROUPS = (
+    faults_agent,
+    faults_cloud,
+    faults_conductor,
+    faults_devices,
+    faults_messages,
+    faults_races,
+    faults_servers,
+)
 
 
 def all_faults() -> list[Fault]:
     """Return all faults, in the table's order."""
     found = [fault for group in _GROUPS for fault in group.FAULTS]
-    return sorted(found, key=lambda fault: [int(n) for n in re.findall(r"\d+", fault.number)])
+    return sorted(found, key=lambda fault: (fault.number[0], int(fault.number[1:])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -207,6 +208,21 @@ class World:
         self.starts[name] += 1
         return process
 
+    def begin_anew(self, name: str, patience: float = 30) -> float:
+        """Start a process again; return how many seconds it took until it did its work."""
+        began = time.monotonic()
+        seen = self.seen(name) if name in self.hosts else None
+        self.begin(name)
+        wait_for(f"{name} at work", partial(self._works, name, seen), patience)
+        return time.monotonic() - began
+
+    def _works(self, name: str, seen: Any) -> bool:
+        if name in CONDUCTORS:
+            return self.log(name).count("conductor serves") >= self.starts[name]
+        if name == API:
+            return self.as_admin().status("GET", "/v2") == 200
+        return self.is_seen_after(name, seen)
+
     def kill(self, name: str) -> None:
         """End a process with SIGKILL."""
         self._drop(name).end(signal.SIGKILL)
@@ -265,10 +281,27 @@ class World:
         """Return the API as an operator uses it."""
         return self.cloud.as_user("operator")
 
+    def seen(self, host: str) -> Any:
+        """Return when a host's agent was heard last, by the database's clock."""
+        return self.rows("SELECT last_seen_at FROM hosts WHERE name = :name", name=host)[0][0]
+
+    def is_seen_after(self, host: str, before: Any) -> bool:
+        """Return whether a host's agent was heard since."""
+        return bool(self.seen(host) > before)
+
     def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Return what the database says, asked directly."""
         with self.engine.connect() as connection:
             return [tuple(row) for row in connection.execute(sa.text(statement), values)]
+
+    def change(self, statement: str) -> None:
+        """Change the database as an operator with SQL does.
+
+        :param statement: with ``{condition}`` for the column of that name.
+        """
+        column = "`condition`" if self.settings.database == "mariadb" else "condition"
+        with self.engine.begin() as connection:
+            connection.execute(sa.text(statement.format(condition=column)))
 
     def log(self, name: str) -> str:
         """Return all that a process has printed."""

@@ -164,6 +164,8 @@ class Deployment:
         self.port = free_port()
         self.api = Api(f"http://127.0.0.1:{self.port}")
         self.processes: list[Process] = []
+        #: What more a process gets in its environment, by its name.
+        self.environments: dict[str, Mapping[str, str]] = {}
         self._settings: dict[str, dict[str, Any]] = {
             "DEFAULT": {
                 "transport_url": transport_url,
@@ -202,7 +204,9 @@ class Deployment:
     def start(self, command: str, name: str, **groups: Mapping[str, Any]) -> Process:
         """Start a process with a configuration of its own."""
         arguments = ["--config-file", self.config(name, **groups)]
-        process = Process(command, arguments, self.folder / f"{name}.log").start()
+        environment = self.environments.get(name, {})
+        log = self.folder / f"{name}.log"
+        process = Process(command, arguments, log, environment=environment).start()
         self.processes.append(process)
         return process
 
