@@ -15,7 +15,7 @@ from typing import BinaryIO
 from oslo_log import log
 
 from cyborg.domain.clock import Clock
-from cyborg.files import sync_directory
+from cyborg.files import make_private, sync_directory
 
 LOG = log.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class BitstreamCache:
 
         :raises OSError: it cannot be written.
         """
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self._directory)
         descriptor, temporary = tempfile.mkstemp(suffix=_UNFINISHED, dir=self._directory)
         try:
             with open(descriptor, "wb") as file:

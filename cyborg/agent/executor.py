@@ -101,6 +101,11 @@ class Executor:
                     self._supersede([task for task in tasks if task.work in superseding])
                     self._begin(work)
 
+    def is_at_work_on(self, job_uuid: str) -> bool:
+        """Return whether work of a job is made ready, waits or runs."""
+        with self._lock:
+            return job_uuid in self._tasks
+
     def drain(self, timeout: float) -> bool:
         """Take no more work, forget what waits, and let what runs finish and be reported.
 

@@ -24,7 +24,7 @@ from cyborg.domain.clock import Clock
 from cyborg.domain.errors import CyborgError
 from cyborg.domain.plain import from_plain, to_plain
 from cyborg.domain.work import Work
-from cyborg.files import sync_directory, write_durably
+from cyborg.files import make_private, sync_directory, write_durably
 
 LOG = log.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class Journal:
         path = self._path(entry.work.job_uuid)
         temporary = path.with_suffix(".new")
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._directory)
             write_durably(temporary, json.dumps(to_plain(entry)).encode())
             os.replace(temporary, path)
             sync_directory(self._directory)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log
 
+from cyborg import threads
 from cyborg.agent.bitstream_cache import BitstreamCache
 from cyborg.agent.bitstreams import Bitstreams
 from cyborg.agent.endpoint import WORK_USE_CASES
@@ -18,13 +20,16 @@ from cyborg.agent.executor import Executor
 from cyborg.agent.identity import introduction, provider_name
 from cyborg.agent.journal import Journal, read_boot_id
 from cyborg.agent.report import Reporter
+from cyborg.agent.resuming import Resumption
 from cyborg.agent.scan import Scanner
 from cyborg.clients.glance import load_glance
 from cyborg.domain.clock import utcnow
+from cyborg.domain.errors import ConfigurationError
 from cyborg.domain.inventory import Snapshot
 from cyborg.drivers.contract import Driver, DriverEnvironment
 from cyborg.drivers.host import Host
 from cyborg.drivers.loader import load_drivers
+from cyborg.files import Hold, InUse
 from cyborg.rpc.agents_door import AgentsDoorClient
 from cyborg.rpc.caller import PING_TIMEOUT
 from cyborg.rpc.server import Server
@@ -49,6 +54,8 @@ class AgentService:
         self._transport = transport
         self._standalone = standalone
         self._stopping = threading.Event()
+        self._stopped = threading.Event()
+        self._hold: Hold | None = None
         self._server: Server | None = None
         self._executor: Executor | None = None
         self._reporter: Reporter | None = None
@@ -59,11 +66,12 @@ class AgentService:
 
         May wait for a name server.
 
-        :raises ConfigurationError: a driver is unknown or cannot be loaded, or ``[glance]``
-            cannot be used.
+        :raises ConfigurationError: a driver is unknown or cannot be loaded, ``[glance]``
+            cannot be used, or ``state_path`` is another agent's, or cannot be written.
         """
         host = provider_name(self._conf)
         state = Path(self._conf.state_path) / "agent"
+        self._hold = _hold(state)
         drivers = load_drivers(DriverEnvironment(self._conf, host, Host(state), time.sleep))
         self._warn_of(drivers)
         conductor = AgentsDoorClient(self._transport, lambda: float(self._conf.agent.rpc_timeout))
@@ -85,10 +93,17 @@ class AgentService:
         self._server = Server(self._transport, agent_door(host), AGENT_SERVER, endpoint)
         conductor.connect()
         self._server.start()
-        self._report_loop = threading.Thread(
-            target=self._report, args=(conductor, self._reporter), name="report", daemon=True
+        resumption = Resumption(
+            host,
+            conductor,
+            partial(introduction, journal.boot_id, self._interval()),
+            self._stopping.wait,
+            float(self._conf.bind_timeout),
         )
-        self._report_loop.start()
+        begin = partial(resumption.run, self._executor)
+        self._report_loop = threads.serve(
+            "report", self._report, conductor, begin, self._reporter, done=self._stopped.is_set
+        )
         LOG.info("agent started host=%s", host)
 
     def stop(self, timeout: float) -> None:
@@ -98,13 +113,19 @@ class AgentService:
         conductor asks for it again.
         """
         deadline = time.monotonic() + timeout
-        if self._server is None or self._executor is None or self._reporter is None:
-            return
-        self._reporter.stop()
-        self._server.begin_stop()
-        drained = self._executor.drain(timeout)
+        if self._server is not None and self._executor is not None and self._reporter is not None:
+            self._end(self._server, self._executor, self._reporter, deadline)
+        if self._hold is not None:
+            self._hold.let_go()
+            self._hold = None
+
+    def _end(self, server: Server, executor: Executor, reporter: Reporter, deadline: float) -> None:
+        self._stopped.set()
+        reporter.stop()
+        server.begin_stop()
+        drained = executor.drain(max(0.0, deadline - time.monotonic()))
         self._stopping.set()
-        self._server.join(deadline - time.monotonic())
+        server.join(deadline - time.monotonic())
         if self._report_loop is not None:
             # A report that a dead conductor does not answer is not worth waiting for.
             self._report_loop.join(REPORT_PATIENCE)
@@ -115,10 +136,16 @@ class AgentService:
         if self._reporter is not None:
             self._reporter.wake()
 
-    def _report(self, conductor: AgentsDoorClient, reporter: Reporter) -> None:
-        # Where the queue is there, the first report need not fail.
+    def _report(
+        self, conductor: AgentsDoorClient, begin: Callable[[], None], reporter: Reporter
+    ) -> None:
+        # Where the queue is there, the first call need not fail.
         conductor.wait_until_reached(2 * PING_TIMEOUT)
+        begin()
         reporter.run()
+
+    def _interval(self) -> float:
+        return float(self._conf.periodic_interval)
 
     def _make_reporter(
         self,
@@ -135,13 +162,10 @@ class AgentService:
             bitstreams.purge()
             return scanner.scan(self._conf.agent.discovery_timeout)
 
-        def interval() -> float:
-            return float(self._conf.periodic_interval)
-
         def introduce() -> Mapping[str, Any] | None:
-            return introduction(journal.boot_id, interval())
+            return introduction(journal.boot_id, self._interval())
 
-        return Reporter(host, scan, conductor, interval, introduce=introduce)
+        return Reporter(host, scan, conductor, self._interval, introduce=introduce)
 
     def _warn_of(self, drivers: Sequence[Driver]) -> None:
         for driver in drivers:
@@ -151,3 +175,12 @@ class AgentService:
                     "set [agent] enabled_drivers to the drivers of this host's devices",
                     driver.name,
                 )
+
+
+def _hold(state: Path) -> Hold:
+    try:
+        return Hold(state)
+    except InUse as error:
+        raise ConfigurationError(str(error)) from error
+    except OSError as error:
+        raise ConfigurationError(f"[DEFAULT] state_path cannot be used: {error}") from error

@@ -11,6 +11,7 @@ from cheroot.ssl.builtin import BuiltinSSLAdapter
 from oslo_config import cfg
 from oslo_log import log
 
+from cyborg import threads
 from cyborg.api.loopback import is_loopback
 from cyborg.domain.errors import ConfigurationError
 
@@ -44,6 +45,7 @@ class HttpServer:
         )
         self._server.ssl_adapter = tls
         self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
 
     @property
     def port(self) -> int:
@@ -67,8 +69,7 @@ class HttpServer:
     def start(self, application: Any) -> None:
         """Serve the application, in the background."""
         self._server.wsgi_app = application
-        self._thread = threading.Thread(target=self._server.serve, name="http", daemon=True)
-        self._thread.start()
+        self._thread = threads.serve("http", self._server.serve, done=self._stopping.is_set)
         LOG.info("api serving address=%s port=%s", self._address, self.port)
 
     def stop(self, timeout: float) -> None:
@@ -76,6 +77,7 @@ class HttpServer:
 
         Returns when they are finished, at the latest after ``timeout`` seconds and a few.
         """
+        self._stopping.set()
         self._server.shutdown_timeout = timeout
         # cheroot waits for a stuck request for ever, once it has cut its connection.
         stopping = threading.Thread(target=self._server.stop, name="http-stop", daemon=True)

@@ -5,7 +5,6 @@ Under uwsgi, gunicorn and the like, :mod:`cyborg.wsgi.api` is served instead.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from oslo_config import cfg
@@ -87,4 +86,4 @@ def serve(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Entry point."""
-    sys.exit(configuration.main(PROG, serve))
+    process.leave(configuration.main(PROG, serve))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from cyborg.cmd import configuration, process
@@ -20,4 +19,4 @@ def serve(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Entry point."""
-    sys.exit(configuration.main(PROG, serve))
+    process.leave(configuration.main(PROG, serve))

@@ -6,21 +6,32 @@ containers, a WSGI server), which is also how the standalone service can hold al
 
 from __future__ import annotations
 
+import logging
+import os
 import queue
 import signal
+import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from oslo_config import cfg
 from oslo_log import log
 
+from cyborg import threads
 from cyborg.cmd import configuration
 from cyborg.domain.errors import ConfigurationError
 
 LOG = log.getLogger(__name__)
 
 _STOP: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
+
+#: In the place of a signal: a thread that serves has ended.
+_LOST = 0
+
+#: Exit status of a process that lost a thread.
+LOST = 1
 
 
 class Service(Protocol):
@@ -30,7 +41,10 @@ class Service(Protocol):
         """Begin in the background and return at once."""
 
     def stop(self, timeout: float) -> None:
-        """Take nothing new, finish what was begun, at most for ``timeout`` seconds."""
+        """Take nothing new, finish what was begun, at most for ``timeout`` seconds.
+
+        One that was never started gives back what it took when it was made.
+        """
 
     def reload(self) -> None:
         """Notice that options may have changed."""
@@ -41,25 +55,50 @@ def run(conf: cfg.ConfigOpts, services: Sequence[Service]) -> int:
 
     SIGTERM and SIGINT drain; either of them again ends at once. SIGHUP reads the
     configuration files again and changes what can be changed without a restart.
+
+    :returns: the exit status: 1 where a thread that serves was lost.
+    :raises ConfigurationError: a service cannot start; none of them runs any more.
     """
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def note(number: int, frame: FrameType | None) -> None:
         signals.put(number)
 
+    threads.when_lost(lambda name: signals.put(_LOST))
     for number in (*_STOP, signal.SIGHUP):
         signal.signal(number, note)
-    for service in services:
-        service.start()
-    while (number := signals.get()) not in _STOP:
+    _start(services)
+    while (number := signals.get()) not in (*_STOP, _LOST):
         _reload(conf, services)
-    LOG.info("stopping signal=%s", signal.Signals(number).name)
-    for number in _STOP:
-        signal.signal(number, signal.SIG_DFL)
+    LOG.info("stopping signal=%s", signal.Signals(number).name if number else "none")
+    for each in _STOP:
+        signal.signal(each, signal.SIG_DFL)
     for service in reversed(services):
         service.stop(conf.graceful_shutdown_timeout)
     LOG.info("stopped")
-    return 0
+    return 0 if number else LOST
+
+
+def leave(status: int) -> NoReturn:
+    """End the process now, also where threads of libraries would keep it."""
+    left = [thread for thread in threading.enumerate() if not thread.daemon]
+    if left == [threading.main_thread()]:
+        sys.exit(status)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _start(services: Sequence[Service]) -> None:
+    try:
+        for service in services:
+            service.start()
+    except BaseException:
+        # Also those that have not started: what they took when they were made would keep us.
+        for service in reversed(services):
+            service.stop(0)
+        raise
 
 
 def _reload(conf: cfg.ConfigOpts, services: Sequence[Service]) -> None:

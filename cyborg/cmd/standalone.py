@@ -8,8 +8,8 @@ told otherwise.
 from __future__ import annotations
 
 import argparse
+import os
 import socket
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from cyborg.conductor.service import ConductorService
 from cyborg.db import schema
 from cyborg.db.database import ReadDatabase
 from cyborg.domain.errors import ConfigurationError
+from cyborg.files import Hold, InUse, make_private
 from cyborg.rpc.transport import get_transport
 
 PROG = "cyborg-standalone"
@@ -126,14 +127,44 @@ def _register(conf: cfg.ConfigOpts) -> None:
 
 def serve(arguments: Sequence[str]) -> int:
     """Run everything until told to stop."""
+    # What is made from here on is for nobody else to read: database, log and all that comes.
+    os.umask(0o077)
     directory = _data_directory(arguments)
-    only_asking = not {"-h", "--help", "--version"}.isdisjoint(arguments)
+    if not {"-h", "--help", "--version"}.isdisjoint(arguments):
+        _read(arguments, [])
+    hold = _hold(directory)
+    try:
+        return _serve(_read(arguments, [str(_configuration_file(directory))]), directory)
+    finally:
+        hold.let_go()
+
+
+def _serve(conf: cfg.ConfigOpts, directory: Path) -> int:
+    transport = get_transport(conf)
+    http = api.ApiService(conf, transport)
+    try:
+        database = ReadDatabase(conf)
+        schema.upgrade(database.engine)
+        database.dispose()
+        url = _url(conf)
+        clouds = Path(conf.clouds_file or directory / "clouds.yaml").absolute()
+        _write_clouds(clouds, url)
+        services: list[process.Service] = [
+            _Conductor(conf, transport, standalone=True),
+            AgentService(conf, transport, standalone=True),
+            http,
+            _Welcome(url, directory, clouds),
+        ]
+    except BaseException:
+        # Its threads would keep the process.
+        http.stop(0)
+        raise
+    return process.run(conf, services)
+
+
+def _read(arguments: Sequence[str], config_files: Sequence[str]) -> cfg.ConfigOpts:
     conf = configuration.read(
-        PROG,
-        arguments,
-        prepare=_register,
-        needs_database=True,
-        config_files=[] if only_asking else [str(_configuration_file(directory))],
+        PROG, arguments, prepare=_register, needs_database=True, config_files=config_files
     )
     # One that lies in /etc/cyborg is for another service than this.
     conf.set_default("api_paste_config", "", group="api")
@@ -141,21 +172,7 @@ def serve(arguments: Sequence[str]) -> int:
         conf.set_override("host_ip", conf.listen, group="api")
     if conf.port:
         conf.set_override("port", conf.port, group="api")
-    transport = get_transport(conf)
-    http = api.ApiService(conf, transport)
-    database = ReadDatabase(conf)
-    schema.upgrade(database.engine)
-    database.dispose()
-    url = _url(conf)
-    clouds = Path(conf.clouds_file or directory / "clouds.yaml").absolute()
-    _write_clouds(clouds, url)
-    services: list[process.Service] = [
-        _Conductor(conf, transport, standalone=True),
-        AgentService(conf, transport, standalone=True),
-        http,
-        _Welcome(url, directory, clouds),
-    ]
-    return process.run(conf, services)
+    return conf
 
 
 class _Conductor(ConductorService):
@@ -197,10 +214,19 @@ def _data_directory(arguments: Sequence[str]) -> Path:
     return Path(known.data_dir).absolute()
 
 
+def _hold(directory: Path) -> Hold:
+    try:
+        return Hold(directory)
+    except InUse as error:
+        raise ConfigurationError(str(error)) from error
+    except OSError as error:
+        raise ConfigurationError(f"cannot use {directory}: {error}") from error
+
+
 def _configuration_file(directory: Path) -> Path:
     path = directory / "cyborg.conf"
     try:
-        (directory / BITSTREAMS).mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(directory / BITSTREAMS)
         if not path.exists():
             host = socket.gethostname()
             text = _CONFIGURATION.format(directory=directory, host=host, bitstreams=BITSTREAMS)
@@ -226,4 +252,4 @@ def _write_clouds(path: Path, url: str) -> None:
 
 def main() -> None:
     """Entry point."""
-    sys.exit(configuration.main(PROG, serve))
+    process.leave(configuration.main(PROG, serve))

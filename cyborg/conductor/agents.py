@@ -11,6 +11,7 @@ from cyborg.conductor.unit import Unit
 from cyborg.db import hosts
 from cyborg.domain.agents import AgentIdentity, may_speak
 from cyborg.domain.errors import HostTaken
+from cyborg.domain.model import Withheld
 
 LOG = log.getLogger(__name__)
 
@@ -22,6 +23,10 @@ class TakenHost:
     id: int
     #: The database's present.
     now: datetime.datetime
+    #: Why nothing of it is offered; None: it is.
+    withheld: Withheld | None = None
+    #: It is a machine that was booted since its agent was heard.
+    is_booted_anew: bool = False
 
 
 def take_host(unit: Unit, name: str, agent: AgentIdentity | None) -> TakenHost:
@@ -33,12 +38,25 @@ def take_host(unit: Unit, name: str, agent: AgentIdentity | None) -> TakenHost:
 
     :raises HostTaken: another machine's agent was heard a moment ago.
     """
-    found = hosts.lock_host(unit.connection, name)
+    found = take_known_host(unit, name, agent)
     if found is None:
         # Nothing is recorded of it, so nothing has a time to be compared with.
         return TakenHost(hosts.insert_host(unit.connection, name, unit.now), unit.now)
+    return found
+
+
+def take_known_host(unit: Unit, name: str, agent: AgentIdentity | None) -> TakenHost | None:
+    """Return a host, held until the transaction ends, None if it is new. One statement.
+
+    :raises HostTaken: another machine's agent was heard a moment ago.
+    """
+    found = hosts.lock_host(unit.connection, name)
+    if found is None:
+        return None
     if may_speak(agent, found.heard, float(unit.env.conf.periodic_interval)):
-        return TakenHost(found.id, found.now)
+        before = found.heard.boot_id
+        booted = agent is not None and before is not None and agent.boot_id != before
+        return TakenHost(found.id, found.now, found.withheld, booted)
     assert agent is not None
     LOG.error(
         "host claimed by two machines host=%s boot=%s, refused; heard %.0f s ago boot=%s: "

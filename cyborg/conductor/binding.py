@@ -54,11 +54,17 @@ from cyborg.domain.model import (
     EventStatus,
     Presence,
     ProviderJobKind,
+    Withheld,
 )
 from cyborg.domain.profiles import asks_for, needs_programming
 from cyborg.domain.states import BINDABLE, BOUND_OR_BINDING, ArqState
 
 LOG = log.getLogger(__name__)
+
+_WITHHELD = {
+    Withheld.SILENT: "has not been heard for too long.",
+    Withheld.RESTORING: "was booted; what its servers have is being prepared again.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +246,9 @@ def _check_target(target: BindTarget, hostname: str, arq: LockedRequest) -> None
             f"Deployable {target.deployable_name} is of class {target.resource_class}, for "
             "which the device profile's group does not ask."
         )
+    if target.withheld is not None:
+        why = _WITHHELD[target.withheld]
+        raise DeviceNotAvailable(f"The host of {target.deployable_name}, {target.host}, {why}")
     if target.status is not DeviceStatus.ENABLED:
         raise DeviceNotAvailable(f"The device of {target.deployable_name} is disabled.")
     if target.presence is Presence.MISSING:

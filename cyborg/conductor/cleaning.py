@@ -40,7 +40,7 @@ def write(unit: Unit, arqs: Collection[LockedRequest], taken: Sequence[TakenHand
     agent still says of it has no effect. Any other gets a job.
     """
     by_id = {arq.id: arq for arq in arqs}
-    waiting = [arq.id for arq in arqs if arq.state is ArqState.BIND_STARTED]
+    waiting = [arq.id for arq in arqs if _is_being_prepared(arq)]
     turned = _turn(unit, waiting, taken) if waiting else frozenset()
     jobs.write(
         unit,
@@ -51,6 +51,13 @@ def write(unit: Unit, arqs: Collection[LockedRequest], taken: Sequence[TakenHand
             if handle.accelerator_request_id not in turned
         ],
     )
+
+
+def _is_being_prepared(arq: LockedRequest) -> bool:
+    """Return whether an agent may be at work on it, for its bind or since its host was booted."""
+    if arq.state is ArqState.BOUND:
+        return arq.state_reason is not None
+    return arq.state is ArqState.BIND_STARTED
 
 
 def _turn(unit: Unit, request_ids: Collection[int], taken: Sequence[TakenHandle]) -> frozenset[int]:

@@ -18,6 +18,7 @@ from cyborg.conductor import (
     inventory,
     programming,
     releasing,
+    restoring,
 )
 
 #: :class:`cyborg.rpc.conductor.ConductorClient`.
@@ -39,6 +40,7 @@ API_USE_CASES: Mapping[str, Callable[..., Any]] = {
 #: :class:`cyborg.rpc.agents_door.AgentsDoorClient`. Whoever has root on a compute host may call
 #: these, and nothing else.
 AGENT_USE_CASES: Mapping[str, Callable[..., Any]] = {
+    "resume": restoring.resume,
     "heartbeat": inventory.heartbeat,
     "report": inventory.report,
     "begin_work": finishing.begin,

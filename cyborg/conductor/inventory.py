@@ -9,7 +9,7 @@ from typing import Any
 
 from oslo_log import log
 
-from cyborg.conductor import agents, providers, unclean
+from cyborg.conductor import agents, providers, silence, unclean
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import Unit, run
 from cyborg.db import hosts, inventory, inventory_changes
@@ -20,6 +20,7 @@ from cyborg.domain.difference import difference
 from cyborg.domain.doubles import without_doubles
 from cyborg.domain.errors import InvalidInput
 from cyborg.domain.inventory import LeftOut, Snapshot, digest_of
+from cyborg.domain.model import ProviderJobKind
 from cyborg.domain.recorded import RecordedDevice
 from cyborg.domain.report_check import CheckedReport, check_report
 from cyborg.domain.text import is_plain
@@ -92,8 +93,12 @@ def report(
                 now=unit.now,
             )
         unclean.write(unit, host, host_id, changes.waiting)
+        touched = dict(written.touched)
+        if shown := silence.end(unit, host, taken):
+            of_inventory = touched.get(ProviderJobKind.INVENTORY, ())
+            touched[ProviderJobKind.INVENTORY] = {*of_inventory, *shown}
         # All jobs in the order of their subjects, as everybody writes them.
-        for kind, uuids in sorted(written.touched.items()):
+        for kind, uuids in sorted(touched.items()):
             providers.mark(unit, dict.fromkeys(uuids, host), kind)
         settled = changes.settled and not left_out
         hosts.record_report(connection, host_id, digest if settled else None, who, unit.now)

@@ -84,15 +84,20 @@ class Assignment:
     steps: tuple[Step, ...]
 
 
-def write(unit: Unit, kind: Kind, assignments: Sequence[Assignment]) -> list[Job]:
-    """Write jobs of a kind, which are sent after the commit. One statement."""
+def write(
+    unit: Unit, kind: Kind, assignments: Sequence[Assignment], *, send: bool = True
+) -> list[Job]:
+    """Write jobs of a kind, which are sent after the commit. One statement.
+
+    :param send: False: the caller sees to it that their agent has them.
+    """
     env = unit.env
     new = [_job(env, kind, assignment) for assignment in assignments]
     if new:
         lease = env.conf.conductor.job_lease
         deadline = kind.deadline(env.conf)
         rows.insert_jobs(unit.connection, new, unit.now, lease=lease, deadline=deadline)
-    for job in new:
+    for job in new if send else ():
         unit.after(Dispatch(job))
     return new
 

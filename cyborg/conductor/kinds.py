@@ -6,6 +6,7 @@ from cyborg.conductor.cleaning import RELEASE
 from cyborg.conductor.jobs import Kind
 from cyborg.conductor.preparing import PREPARE
 from cyborg.conductor.programming import PROGRAM
+from cyborg.conductor.restoring import RESTORE
 from cyborg.conductor.unclean import CLEAN
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (PREPARE, RELEASE, PROGRAM, CLEAN)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (PREPARE, RELEASE, PROGRAM, CLEAN, RESTORE)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from oslo_log import log
 
-from cyborg.conductor import comparing, expiring, leftovers
+from cyborg.conductor import comparing, expiring, leftovers, silence
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import run
 from cyborg.db import periodic_tasks
@@ -24,11 +24,15 @@ RETRY = 15
 class Task:
     name: str
     work: Callable[[Environment], int]
-    #: Name of the option of ``[conductor]`` with the seconds between two times.
-    interval: str
+    #: Name of the option of ``[conductor]`` with the seconds between two times, or the seconds.
+    interval: str | float
 
+
+#: Seconds between two looks for hosts that are not heard any more.
+SILENCE_INTERVAL = 15.0
 
 TASKS = (
+    Task("notice silent hosts", silence.look, SILENCE_INTERVAL),
     Task("compare providers", comparing.compare, "provider_comparison_interval"),
     Task("release left-over requests", leftovers.compare, "leftover_comparison_interval"),
     Task("forget what is old", expiring.expire, "leftover_comparison_interval"),
@@ -45,7 +49,9 @@ def run_due(env: Environment) -> int:
 
 
 def _run(env: Environment, task: Task) -> bool:
-    interval: float = env.conf.conductor[task.interval]
+    interval = task.interval
+    if isinstance(interval, str):
+        interval = float(env.conf.conductor[interval])
     if not run(env, lambda unit: periodic_tasks.claim(unit.connection, task.name, interval)):
         return False
     try:

@@ -10,6 +10,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log
 
+from cyborg import threads
 from cyborg.clients.nova import load_nova
 from cyborg.clients.placement import load_placement
 from cyborg.conductor import events, finishing, periodic, providers
@@ -70,17 +71,21 @@ class ConductorService:
         ]
         self._stopping = threading.Event()
         self._serving = threading.Event()
-        self._server_thread = _thread("rpc", self._serve)
-        self._lookers = [
-            _thread(name.replace(" ", "-"), self._look_after, name, look)
-            for name, look in LOOKS.items()
-        ]
+        self._lookers: list[threading.Thread] = []
 
     def start(self) -> None:
         """Begin, in the background: neither database nor message queue need be there yet."""
-        self._server_thread.start()
-        for thread in self._lookers:
-            thread.start()
+        threads.serve("conductor-rpc", self._serve, done=self._may_end)
+        self._lookers = [
+            threads.serve(
+                f"conductor-{name.replace(' ', '-')}",
+                self._look_after,
+                name,
+                look,
+                done=self._stopping.is_set,
+            )
+            for name, look in LOOKS.items()
+        ]
 
     def wait_until_serving(self, timeout: float) -> bool:
         """Wait until requests are taken; return False if that did not come in time."""
@@ -109,6 +114,9 @@ class ConductorService:
             LOG.warning("[placement] has no auth_type: no provider is published")
         if self._env.nova is None:
             LOG.warning("[nova] has no auth_type: no event is sent")
+
+    def _may_end(self) -> bool:
+        return self._serving.is_set() or self._stopping.is_set()
 
     def _serve(self) -> None:
         if not self._wait_for_database():
@@ -156,7 +164,3 @@ class ConductorService:
                 "run 'cyborg-dbsync upgrade'"
             )
         return None
-
-
-def _thread(name: str, target: Callable[..., None], *arguments: Any) -> threading.Thread:
-    return threading.Thread(target=target, args=arguments, name=f"conductor-{name}", daemon=True)

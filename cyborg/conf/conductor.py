@@ -84,6 +84,15 @@ OPTS: list[cfg.Opt] = [
         "left over and the one that releases it.",
     ),
     cfg.IntOpt(
+        "silent_host_intervals",
+        default=10,
+        min=3,
+        max=10_000,
+        mutable=True,
+        help="Number of intervals, each the [DEFAULT] periodic_interval of a host's agent, after "
+        "which nothing of the host is offered if its agent has not been heard.",
+    ),
+    cfg.IntOpt(
         "request_expiry",
         default=86400,
         min=60,

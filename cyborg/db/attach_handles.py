@@ -23,7 +23,8 @@ from cyborg.db.tables import (
     hosts,
 )
 from cyborg.domain.hardware import takeable
-from cyborg.domain.model import DeviceCondition, DeviceStatus, HandleCondition, Presence
+from cyborg.domain.model import DeviceCondition, DeviceStatus, HandleCondition, Presence, Withheld
+from cyborg.domain.states import ArqState
 from cyborg.domain.work import Handle
 
 _handles = attach_handles
@@ -53,6 +54,8 @@ class BindTarget:
     resource_class: str
     rp_uuid: str
     host: str
+    #: Why nothing of the host is offered.
+    withheld: Withheld | None
     device_identity: str
     driver: str
     status: DeviceStatus
@@ -102,10 +105,13 @@ def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict
             devices.c.condition_reason,
             deployables.c.sharing,
             # Not joined: MariaDB would lock the host, which a report holds.
-            sa.select(hosts.c.name)
-            .where(hosts.c.id == devices.c.host_id)
-            .scalar_subquery()
-            .label("host"),
+            *(
+                sa.select(column)
+                .where(hosts.c.id == devices.c.host_id)
+                .scalar_subquery()
+                .label(name)
+                for column, name in ((hosts.c.name, "host"), (hosts.c.withheld, "withheld"))
+            ),
         )
         .join_from(deployables, devices)
         .where(deployables.c.rp_uuid.in_(rp_uuids))
@@ -119,6 +125,7 @@ def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict
             resource_class=row.resource_class,
             rp_uuid=row.rp_uuid,
             host=row.host,
+            withheld=None if row.withheld is None else Withheld(row.withheld),
             device_identity=row.identity,
             driver=row.driver,
             status=DeviceStatus(row.status),
@@ -203,6 +210,19 @@ def blocked_of(
         chosen, _ = takeable([(id_, left.amounts.get(id_, {})) for id_ in ids], left.left)
         blocked[deployable] = len(ids) - len(chosen)
     return blocked
+
+
+def prepared_handles(connection: sa.Connection, host_id: int) -> list[TakenHandle]:
+    """Return the handles of a host that instances have and that had to be prepared."""
+    prepared = sa.select(_handles.c.accelerator_request_id).join_from(_handles, deployables)
+    prepared = prepared.join(
+        accelerator_requests, accelerator_requests.c.id == _handles.c.accelerator_request_id
+    ).where(
+        _handles.c.host_id == host_id,
+        deployables.c.needs_prepare.is_(sa.true()),
+        accelerator_requests.c.state == ArqState.BOUND,
+    )
+    return taken_handles(connection, list(connection.scalars(prepared)))
 
 
 def taken_handles(connection: sa.Connection, request_ids: Collection[int]) -> list[TakenHandle]:

@@ -19,6 +19,7 @@ from cyborg.db.tables import attach_handles, deployables, devices, hosts
 from cyborg.db.types import database_now
 from cyborg.db.unclean import CAN_BE_CLEANED
 from cyborg.domain.agents import AgentIdentity, HeardAgent
+from cyborg.domain.model import Withheld
 
 #: Something is there that can be cleaned, which begins with a report. What is away, or does not
 #: work, is waited for: the report changes when that ends.
@@ -37,6 +38,16 @@ class LockedHost:
     heard: HeardAgent
     #: The database's present.
     now: datetime.datetime
+    #: Why nothing of it is offered; None: it is.
+    withheld: Withheld | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenHost:
+    """When a host was heard last."""
+
+    name: str
+    heard: HeardAgent
 
 
 def touch_host(
@@ -45,9 +56,15 @@ def touch_host(
     """Note that a host lives. One statement.
 
     Returns whether that is all that it has to say: this digest is the one that is recorded,
-    the agent's boot too, and nothing there can be cleaned. Else nothing is noted.
+    the agent's boot too, nothing there can be cleaned, and the host is offered. Else nothing is
+    noted.
     """
-    wanted = [hosts.c.name == name, hosts.c.report_digest == digest, ~_HAS_UNCLEAN]
+    wanted = [
+        hosts.c.name == name,
+        hosts.c.report_digest == digest,
+        ~_HAS_UNCLEAN,
+        hosts.c.withheld.is_(None),
+    ]
     if agent is not None:
         wanted.append(hosts.c.boot_id == agent.boot_id)
     interval = {} if agent is None else {"report_interval": agent.interval}
@@ -64,13 +81,56 @@ def lock_host(connection: sa.Connection, name: str) -> LockedHost | None:
         hosts.c.boot_id,
         hosts.c.report_interval,
         hosts.c.last_seen_at,
+        hosts.c.withheld,
         database_now().label("now"),
     )
     row = connection.execute(query.where(hosts.c.name == name).with_for_update()).first()
     if row is None:
         return None
+    withheld = None if row.withheld is None else Withheld(row.withheld)
+    return LockedHost(row.id, _heard(row), row.now, withheld)
+
+
+def seen_hosts(connection: sa.Connection) -> list[SeenHost]:
+    """Return all hosts of which something may be offered, and when they were heard."""
+    query = sa.select(
+        hosts.c.name,
+        hosts.c.boot_id,
+        hosts.c.report_interval,
+        hosts.c.last_seen_at,
+        database_now().label("now"),
+    ).where(sa.func.coalesce(hosts.c.withheld, "") != Withheld.SILENT)
+    rows = connection.execute(query.order_by(hosts.c.id))
+    return [SeenHost(row.name, _heard(row)) for row in rows]
+
+
+def _heard(row: sa.Row[Any]) -> HeardAgent:
     silence = (row.now - row.last_seen_at).total_seconds()
-    return LockedHost(row.id, HeardAgent(row.boot_id, row.report_interval, silence), row.now)
+    return HeardAgent(row.boot_id, row.report_interval, silence)
+
+
+def withhold(connection: sa.Connection, host_id: int, why: Withheld | None) -> None:
+    """Offer nothing of a host, or offer it again."""
+    connection.execute(hosts.update().where(hosts.c.id == host_id).values(withheld=why))
+
+
+def record_boot(
+    connection: sa.Connection, host_id: int, agent: AgentIdentity, now: datetime.datetime
+) -> None:
+    """Record that a host's machine was booted, whose agent was heard just now."""
+    connection.execute(
+        hosts.update()
+        .where(hosts.c.id == host_id)
+        .values(
+            boot_id=agent.boot_id,
+            report_interval=agent.interval,
+            last_seen_at=database_now(),
+            # What it reports then is applied, whatever was reported before.
+            report_digest=None,
+            updated_at=now,
+            **next_generation(hosts),
+        )
+    )
 
 
 def insert_host(connection: sa.Connection, name: str, now: datetime.datetime) -> int:

@@ -148,6 +148,33 @@ def claim_due(
     return [_job(row) for row in connection.execute(query)]
 
 
+def renew_jobs(connection: sa.Connection, host: str, kind: str, *, lease: float) -> list[Job]:
+    """Take a host's jobs of a kind for ``lease`` seconds, whoever has them, as the next attempt."""
+    filters = (jobs.c.host == host, jobs.c.kind == kind)
+    ids = list(
+        connection.scalars(
+            sa.select(jobs.c.id).where(*filters).order_by(jobs.c.id).with_for_update()
+        )
+    )
+    if not ids:
+        return []
+    connection.execute(
+        jobs.update()
+        .where(jobs.c.id.in_(ids))
+        .values(
+            leased_until=database_now(lease), attempt=jobs.c.attempt + 1, **next_generation(jobs)
+        )
+    )
+    query = sa.select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id)
+    return [_job(row) for row in connection.execute(query)]
+
+
+def has_jobs(connection: sa.Connection, host: str, kind: str) -> bool:
+    """Return whether a host has a job of a kind."""
+    query = sa.select(jobs.c.id).where(jobs.c.host == host, jobs.c.kind == kind).limit(1)
+    return connection.scalar(query) is not None
+
+
 def peek(connection: sa.Connection, uuid: str, generation: int | None = None) -> Job | None:
     """Return a job, None if it is gone or this generation is not its newest.
 

@@ -60,6 +60,7 @@ _PROVIDER = (
         deployables.c.sharing,
         any_of(devices, WITHHELD_IF).label("withheld"),
         hosts.c.name.label("host"),
+        hosts.c.withheld.label("host_withheld"),
         SETTLED.label("settled"),
         _TOTAL.label("total"),
         _UNAVAILABLE.label("unavailable"),
@@ -94,7 +95,7 @@ def recorded_providers(
             resource_class=row.resource_class,
             total=row.total,
             unavailable=row.unavailable + blocked.get(row.id, 0),
-            offered=bool(row.settled) and not row.withheld,
+            offered=bool(row.settled) and not row.withheld and row.host_withheld is None,
             traits=frozenset(traits[row.id]),
         )
         for row in rows
@@ -108,6 +109,7 @@ def hosts_of_providers(
     device_ids: Collection[int] | None = None,
     device_uuid: str | None = None,
     deployable_ids: Collection[int] | None = None,
+    host_id: int | None = None,
 ) -> dict[str, str]:
     """Return provider uuid to host, of deployables that have any of the given values."""
     wanted: list[sa.ColumnElement[bool]] = []
@@ -119,6 +121,8 @@ def hosts_of_providers(
         wanted.append(devices.c.uuid == device_uuid)
     if deployable_ids is not None:
         wanted.append(deployables.c.id.in_(deployable_ids))
+    if host_id is not None:
+        wanted.append(devices.c.host_id == host_id)
     query = (
         sa.select(deployables.c.rp_uuid, hosts.c.name)
         .join_from(deployables, devices)

@@ -181,6 +181,20 @@ def fail_requests(
     _change_state(connection, arqs, target, now, state_reason=reason)
 
 
+def note_readiness(
+    connection: sa.Connection,
+    arqs: Collection[LockedRequest],
+    reason: str | None,
+    now: datetime.datetime,
+) -> None:
+    """Let Bound ARQs say why their handles are not ready, or that they are.
+
+    :raises Contention: if one changed since it was read, or is not Bound.
+    """
+    if arqs:
+        _update(connection, arqs, {ArqState.BOUND}, state_reason=reason, updated_at=now)
+
+
 def begin_unbind(connection: sa.Connection, arqs: Collection[LockedRequest]) -> None:
     """Let ARQs be unbound once their handles are released. What users see stays as it is.
 

@@ -71,6 +71,8 @@ class JobKind(enum.StrEnum):
     PROGRAM = "program"
     #: A release for nobody: of a handle that is unclean.
     CLEAN = "clean"
+    #: A preparation once more: of a handle whose host was booted while an instance had it.
+    RESTORE = "restore"
 
 
 class ProgrammingState(enum.StrEnum):

@@ -11,14 +11,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from cyborg.domain.inventory import Snapshot
+from cyborg.domain.work import Work
 from cyborg.rpc.caller import Client
 from cyborg.rpc.transport import AGENTS_DOOR
+from cyborg.rpc.wire import from_wire
 
 
 class AgentsDoorClient(Client):
     """What an agent may ask for, and nothing else."""
 
     door = AGENTS_DOOR
+
+    def resume(self, host: str, *, agent: Mapping[str, Any] | None = None) -> list[Work]:
+        """Say that an agent begins; return what it must do before it reports.
+
+        :param agent: who it is, as plain data.
+        """
+        return from_wire(list[Work], self._call("resume", host=host, agent=agent))
 
     def heartbeat(self, host: str, digest: str, *, agent: Mapping[str, Any] | None = None) -> bool:
         """Say that a host lives; return False when its whole report is wanted.

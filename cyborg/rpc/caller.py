@@ -11,6 +11,7 @@ import oslo_messaging
 from kombu import exceptions as kombu_exceptions
 from oslo_log import log
 
+from cyborg import threads
 from cyborg.domain.errors import CyborgError, ReleaseMismatch, RemoteError, ServiceUnavailable
 from cyborg.rpc.transport import current_context, get_client
 from cyborg.rpc.wire import open_answer
@@ -51,7 +52,7 @@ class Caller:
 
     def connect(self) -> None:
         """Begin to reach the queue, in the background, for as long as it takes."""
-        threading.Thread(target=self._reach, name="rpc-connect", daemon=True).start()
+        threads.serve("rpc-connect", self._reach, done=self._reached.is_set)
 
     def wait_until_reached(self, timeout: float) -> bool:
         """Wait until calls are worth making; return False if that did not come in time."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from oslo_log import log
 
+from cyborg import threads
 from cyborg.rpc.transport import get_server
 
 LOG = log.getLogger(__name__)
@@ -25,11 +26,11 @@ class Server:
         self._endpoint = endpoint
         self._serving = threading.Event()
         self._stop_wanted = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="rpc-server", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to serve, as soon as the queue is there."""
-        self._thread.start()
+        self._thread = threads.serve("rpc-server", self._serve, done=self._stop_wanted.is_set)
 
     def wait_until_serving(self, timeout: float | None = None) -> bool:
         """Wait until messages are taken; return False if that did not come in time."""
@@ -41,7 +42,7 @@ class Server:
 
     def join(self, timeout: float) -> None:
         """Wait until no message is being handled, but no longer than ``timeout``."""
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join(max(0.0, timeout))
 
     def _serve(self) -> None:

@@ -11,8 +11,12 @@ import sqlalchemy as sa
 
 from cyborg.clients.nova import Nova, Server
 from cyborg.conductor import binding, creating, finishing
+from cyborg.conductor.audit.database import database_disagreements
+from cyborg.conductor.audit.disagreement import Disagreement
+from cyborg.conductor.audit.limits import Limits
 from cyborg.conductor.environment import AtOnce, Environment
 from cyborg.db.accelerator_requests import list_requests
+from cyborg.db.audit import hold_still
 from cyborg.db.tables import accelerator_requests, attach_handles, jobs, metadata
 from cyborg.db.types import database_now
 from cyborg.domain.clock import new_uuid, provider_uuid
@@ -84,6 +88,18 @@ def held(env: Environment) -> int:
     with env.database.reader() as connection:
         owner = attach_handles.c.accelerator_request_id
         return connection.scalar(sa.select(sa.func.count(owner))) or 0
+
+
+def disagreements(env: Environment, limits: Limits | None = None) -> list[Disagreement]:
+    """Return what the database contradicts itself in, at one moment."""
+    with env.database.reader() as connection:
+        hold_still(connection)
+        return database_disagreements(connection, limits)
+
+
+def check_audit(env: Environment) -> None:
+    """See that an audit finds nothing in the database."""
+    assert [str(each) for each in disagreements(env)] == []
 
 
 def let_run_out(env: Environment, table: sa.Table, column: str = "leased_until") -> None:

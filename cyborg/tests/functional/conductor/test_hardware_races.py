@@ -21,7 +21,7 @@ from cyborg.conductor.environment import Environment
 from cyborg.domain.clock import new_uuid, provider_uuid
 from cyborg.domain.inventory import DeployableReport, DeviceReport
 from cyborg.domain.model import DeviceCondition
-from cyborg.tests.functional.conductor.harness import bind, held, make
+from cyborg.tests.functional.conductor.harness import bind, check_audit, held, make
 from cyborg.tests.functional.conductor.quick_placement import QuickPlacement
 from cyborg.tests.functional.conductor.racing import (
     ROUNDS,
@@ -192,4 +192,5 @@ def test_everything_at_once(calm: Environment) -> None:
         tally += Counter(f"{name} {end}" for name, end in zip(names, ends, strict=True))
         check_hardware(env)
         check_offers(env)
+        check_audit(env)
     print(tally)

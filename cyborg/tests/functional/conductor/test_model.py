@@ -37,6 +37,7 @@ from cyborg.domain.inventory import DeviceReport
 from cyborg.domain.model import DeviceStatus, EventStatus, JobKind
 from cyborg.domain.states import AT_WORK, BINDABLE, HOLDING, RELEASING, ArqState, may_become
 from cyborg.domain.work import Prepare, Release, Work
+from cyborg.tests.functional.conductor.harness import check_audit
 from cyborg.tests.helpers import (
     HOST,
     RecordingAgents,
@@ -298,6 +299,7 @@ class Life:
     # What must hold
 
     def nothing_is_broken(self) -> None:
+        check_audit(self.env)
         with self.env.database.reader() as connection:
             arqs = {row.id: row for row in connection.execute(sa.select(accelerator_requests))}
             handles = list(connection.execute(_HANDLES))

@@ -17,8 +17,7 @@ from cyborg.db.tables import accelerator_requests, attach_handles, jobs
 from cyborg.domain.clock import new_uuid, provider_uuid
 from cyborg.domain.errors import CyborgError, DeviceNotAvailable
 from cyborg.domain.model import DeviceStatus
-from cyborg.domain.states import AT_WORK
-from cyborg.tests.functional.conductor.harness import let_run_out, rows
+from cyborg.tests.functional.conductor.harness import check_audit, let_run_out, rows
 from cyborg.tests.helpers import HOST, RecordingAgents, deployable, device, profile, report
 
 NAME = f"{HOST}_FakeDevice"
@@ -69,24 +68,6 @@ def used(env: Environment) -> int:
         return connection.scalar(sa.select(sa.func.count(owner))) or 0
 
 
-def check_invariants(env: Environment) -> None:
-    """Every Bound ARQ owns one handle, and no other ARQ owns any unless it has a job."""
-    with env.database.reader() as connection:
-        query = sa.select(
-            accelerator_requests.c.state, attach_handles.c.id, jobs.c.id.label("job")
-        ).select_from(
-            accelerator_requests.outerjoin(
-                attach_handles,
-                attach_handles.c.accelerator_request_id == accelerator_requests.c.id,
-            ).outerjoin(jobs, jobs.c.accelerator_request_id == accelerator_requests.c.id)
-        )
-        for row in connection.execute(query):
-            if row.state == "Bound":
-                assert row.id is not None
-            elif row.job is None:
-                assert row.id is None, row.state
-
-
 @pytest.fixture
 def ready(env: Environment) -> Environment:
     """Sixteen handles and a profile of one FPGA."""
@@ -102,7 +83,7 @@ def test_fifty_fight_for_one_handle(env: Environment) -> None:
     ends = at_once([partial(bind, env, uuid, new_uuid()) for uuid in uuids])
     assert Counter(ends) == {"ok": 1, "cyborg.arq.no_free_handle": 49}
     assert used(env) == 1
-    check_invariants(env)
+    check_audit(env)
 
 
 def test_two_binds_of_one_arq_to_two_instances(ready: Environment) -> None:
@@ -133,7 +114,7 @@ def test_bind_against_delete(ready: Environment) -> None:
         )
         assert ends[0] in ("ok", "cyborg.arq.not_found")
         assert ends[1] == "ok"
-        check_invariants(ready)
+        check_audit(ready)
         assert used(ready) == 0
 
 
@@ -173,7 +154,7 @@ def test_ends_of_work_against_what_users_do(
             actions = [partial(action, env, [uuid]) for action in users]
             ends = at_once([partial(answer, env, agents), *actions])
             assert set(ends) <= {"ok", "cyborg.arq.not_found"}, ends
-            check_work(env)
+            check_audit(env)
             while rows(env, jobs):
                 let_run_out(env, jobs)
                 finishing.sweep(env)
@@ -189,13 +170,6 @@ def answer(env: Environment, agents: RecordingAgents) -> None:
     """Answer what was sent last, as its agent does."""
     host, work = agents.sent[-1]
     finishing.finish(env, host, work.job_uuid, work.generation, None)
-
-
-def check_work(env: Environment) -> None:
-    """An agent is at work on just those ARQs whose state says so."""
-    working = {row.accelerator_request_id for row in rows(env, jobs)}
-    at_work = {row.id for row in rows(env, accelerator_requests) if row.state in AT_WORK}
-    assert working == at_work
 
 
 def test_no_bind_begins_after_the_answer_to_disable(ready: Environment) -> None:
@@ -231,6 +205,6 @@ def test_reports_and_binds_at_once(ready: Environment) -> None:
         ends = at_once([*binds, partial(report, ready, device("card", part))])
         assert ends[-1] == "ok"
         assert used(ready) == ends[:-1].count("ok")
-        check_invariants(ready)
+        check_audit(ready)
         releasing.delete(ready, uuids)
         report(ready, device("card", many))

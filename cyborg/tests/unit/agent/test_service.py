@@ -41,12 +41,20 @@ class Conductor:
 
     def __init__(self) -> None:
         self.digest: str | None = None
+        #: What an agent must do before it reports.
+        self.first: list[Work] = []
+        self.order: list[str] = []
         self.heartbeats: queue.Queue[tuple[str, str]] = queue.Queue()
         self.reports: queue.Queue[tuple[str, Snapshot]] = queue.Queue()
         self.begun: queue.Queue[tuple[str, str, int, int]] = queue.Queue()
         self.finished: queue.Queue[tuple[str, int, str | None]] = queue.Queue()
         #: Who said to be calling.
         self.agents: queue.Queue[Any] = queue.Queue()
+
+    def resume(self, host: str, *, agent: object = None) -> list[Work]:
+        self.agents.put(agent)
+        self.order.append("resume")
+        return self.first
 
     def heartbeat(self, host: str, digest: str, *, agent: object = None) -> bool:
         self.agents.put(agent)
@@ -55,6 +63,7 @@ class Conductor:
 
     def report(self, host: str, snapshot: Mapping[str, Any], *, agent: object = None) -> None:
         self.agents.put(agent)
+        self.order.append("report")
         self.digest = digest_of(snapshot)
         self.reports.put((host, check_report(snapshot).snapshot))
 
@@ -62,6 +71,7 @@ class Conductor:
         self, host: str, uuid: str, generation: int, step: int, *, agent: object = None
     ) -> bool:
         self.agents.put(agent)
+        self.order.append("begin_work")
         self.begun.put((host, uuid, generation, step))
         return True
 
@@ -116,7 +126,7 @@ def conductor(transport: Any) -> Iterator[Conductor]:
     conductor = Conductor()
     table = {
         name: getattr(conductor, name)
-        for name in ("heartbeat", "report", "begin_work", "finish_job")
+        for name in ("resume", "heartbeat", "report", "begin_work", "finish_job")
     }
     server = Server(transport, AGENTS_DOOR, "conductor-1", TableEndpoint(table))
     server.start()
@@ -147,6 +157,29 @@ def make_work(snapshot: Snapshot, kind: JobKind, generation: int = 1) -> Work:
     return Work(new_uuid(), generation, kind.value, device.driver, device.identity, (step,))
 
 
+def test_what_its_servers_have_is_prepared_before_it_reports(
+    conf: cfg.ConfigOpts, conductor: Conductor, make: Callable[..., AgentService]
+) -> None:
+    conf.set_override("prepare_delay", 0.3, "fake_driver")
+    handles = [
+        Handle(new_uuid(), device, f"{HOST}_FakeDevice", "TEST_PCI", {})
+        for device in ("fake-0", "fake-9")
+    ]
+    works = [
+        Work(new_uuid(), 3, "restore", "fake_driver", handle.device, (Prepare(handle, {}),))
+        for handle in handles
+    ]
+    conductor.first = works
+    make(standalone=True).start()
+    ends = dict(conductor.finished.get(timeout=PATIENCE)[::2] for _ in works)
+    assert ends[works[0].job_uuid] is None
+    # One that cannot be prepared holds up nobody for ever.
+    assert ends[works[1].job_uuid] is not None
+    assert conductor.reports.get(timeout=PATIENCE)[0] == HOST
+    assert conductor.order[:3] == ["resume", "begin_work", "begin_work"]
+    assert conductor.order.index("report") > 2
+
+
 def test_report_work_and_end(
     conf: cfg.ConfigOpts,
     transport: Any,
@@ -165,8 +198,9 @@ def test_report_work_and_end(
     AgentClient(transport).start(HOST, work)
     assert conductor.finished.get(timeout=PATIENCE) == (work.job_uuid, 7, None)
     assert conductor.begun.get_nowait() == (HOST, work.job_uuid, 7, 0)
-    reporting, again, asking = (conductor.agents.get_nowait() for _ in range(3))
+    resuming, reporting, again, asking = (conductor.agents.get_nowait() for _ in range(4))
     assert reporting == again
+    assert resuming["boot_id"] == reporting["boot_id"]
     assert (reporting["boot_id"], reporting["interval"]) == (read_boot_id(), 3600)
     assert 0 < reporting["boot_age"] <= boot_age()
     assert asking["boot_id"] == read_boot_id()

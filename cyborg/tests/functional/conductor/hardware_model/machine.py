@@ -20,6 +20,7 @@ from cyborg.tests.functional.conductor.hardware_model.lives import Lives
 from cyborg.tests.functional.conductor.hardware_model.records import Offer
 from cyborg.tests.functional.conductor.hardware_model.sights import Scan, Sight
 from cyborg.tests.functional.conductor.hardware_model.world import check_holdings
+from cyborg.tests.functional.conductor.harness import check_audit
 from cyborg.tests.functional.conductor.trials import NOBODY
 
 #: Good reports after which a record equals its host.
@@ -45,6 +46,7 @@ class HardwareMachine(Events, Lives):
         if not self.is_changed:
             return
         self.is_changed = False
+        check_audit(self.record)
         handles = records.handles(self.record)
         check_holdings(records.holdings_of(handles))
         places = records.places(handles)
