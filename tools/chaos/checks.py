@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from cyborg.conductor.audit.database import database_disagreements
+from cyborg.db.audit import hold_still
 from cyborg.tests.servers.keeper import processes_below
 
 if TYPE_CHECKING:
@@ -17,58 +19,33 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.2
 
-#: What must find no row, at any time.
-_ALWAYS = {
-    "an ARQ that is Bound has exactly one handle, of its provider and host": """
-        SELECT a.uuid, a.hostname, a.device_rp_uuid FROM accelerator_requests a
-        LEFT JOIN attach_handles h ON h.accelerator_request_id = a.id
-        LEFT JOIN deployables d ON d.id = h.deployable_id
-        LEFT JOIN hosts o ON o.id = h.host_id
-        WHERE a.state = 'Bound'
-          AND (h.id IS NULL OR d.rp_uuid <> a.device_rp_uuid OR o.name <> a.hostname)""",
-    "an ARQ that holds nothing has no handle": """
-        SELECT a.uuid, a.state, h.uuid FROM accelerator_requests a
-        JOIN attach_handles h ON h.accelerator_request_id = a.id
-        WHERE a.state IN ('Initial', 'Unbound')""",
-    "what is under way has a job": """
-        SELECT a.uuid, a.state FROM accelerator_requests a
-        LEFT JOIN jobs j ON j.accelerator_request_id = a.id
-        WHERE j.id IS NULL AND a.state IN ('BindStarted', 'Deleting', 'Unbinding',
-                                           'BindCancelling', 'BindClearing')""",
-    "a failing bind is being told of": """
-        SELECT a.uuid FROM accelerator_requests a
-        LEFT JOIN outbox o ON o.accelerator_request_id = a.id
-        WHERE o.id IS NULL AND a.state = 'BindFailing'""",
-    "no hardware is there twice": """
-        SELECT host_id, hardware FROM attach_handles
-        GROUP BY host_id, hardware HAVING COUNT(*) > 1""",
-    "what nobody owns takes nothing of a counter": """
-        SELECT c.attach_handle_id FROM consumptions c
-        JOIN attach_handles h ON h.id = c.attach_handle_id
-        WHERE h.accelerator_request_id IS NULL AND h.condition = 'ready'""",
-}
-
 #: What must find no row once everything has come to rest.
 _AT_REST = {
     "no ARQ is left": "SELECT uuid, state, state_reason FROM accelerator_requests",
     "no job is left": "SELECT kind, subject, attempt, last_error FROM jobs",
     "no event is left": "SELECT accelerator_request_uuid, attempt FROM outbox",
     "every handle is free and clean": """
-        SELECT uuid, condition, condition_reason FROM attach_handles
-        WHERE accelerator_request_id IS NOT NULL OR condition <> 'ready'""",
-    "what is programmed is known": "SELECT name FROM deployables WHERE content_unknown <> 0",
+        SELECT uuid, {condition}, condition_reason FROM attach_handles
+        WHERE accelerator_request_id IS NOT NULL OR {condition} <> 'ready'""",
+    "what is programmed is known": "SELECT name FROM deployables WHERE content_unknown IS TRUE",
     "no host is withheld": "SELECT name, withheld FROM hosts WHERE withheld IS NOT NULL",
 }
 
 
 def disagreements(world: World) -> dict[str, list[Any]]:
-    """Return what does not hold now and always must, by the promise that is broken."""
-    return _found(world, _ALWAYS)
+    """Return what contradicts itself in the database, and always must not, by its kind."""
+    found: dict[str, list[Any]] = {}
+    with world.engine.begin() as connection:
+        hold_still(connection)
+        for each in database_disagreements(connection):
+            found.setdefault(each.kind, []).append(each.words)
+    return found
 
 
 def unrest(world: World) -> dict[str, list[Any]]:
     """Return what is not at rest: in the database, in the queues, and in Placement."""
-    found = _found(world, _ALWAYS | _AT_REST)
+    found = disagreements(world)
+    found |= {words: rows for words, query in _AT_REST.items() if (rows := world.rows(query))}
     queues = {name: n for name, n in world.queue.depths(world.queue_url).items() if n}
     if queues:
         found["the queues are empty"] = [queues]
@@ -92,24 +69,6 @@ def always(world: World) -> None:
     """Raise if something does not hold that always must."""
     found = disagreements(world)
     assert not found, _in_brief(found)
-
-
-def _found(world: World, promises: Mapping[str, str]) -> dict[str, list[Any]]:
-    # MariaDB's word for what the other database knows as a column's name.
-    quote = "`condition`" if world.settings.database == "mariadb" else "condition"
-    found = {}
-    for promise, statement in promises.items():
-        rows = world.rows(_spelled(statement, world.settings.database, quote))
-        if rows:
-            found[promise] = list(rows)
-    return found
-
-
-def _spelled(statement: str, database: str, condition: str) -> str:
-    spelled = statement.replace(" condition", f" {condition}").replace(
-        "h.condition", f"h.{condition}"
-    )
-    return spelled.replace("<> 0", "IS TRUE") if database == "postgresql" else spelled
 
 
 def _differences(world: World) -> dict[str, list[Any]]:

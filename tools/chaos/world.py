@@ -290,18 +290,26 @@ class World:
         return bool(self.seen(host) > before)
 
     def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Return what the database says, asked directly."""
+        """Return what the database says, asked directly.
+
+        :param statement: with ``{condition}`` for the column of that name.
+        """
         with self.engine.connect() as connection:
-            return [tuple(row) for row in connection.execute(sa.text(statement), values)]
+            found = connection.execute(sa.text(self._spelled(statement)), values)
+            return [tuple(row) for row in found]
 
     def change(self, statement: str) -> None:
         """Change the database as an operator with SQL does.
 
         :param statement: with ``{condition}`` for the column of that name.
         """
-        column = "`condition`" if self.settings.database == "mariadb" else "condition"
         with self.engine.begin() as connection:
-            connection.execute(sa.text(statement.format(condition=column)))
+            connection.execute(sa.text(self._spelled(statement)))
+
+    def _spelled(self, statement: str) -> str:
+        # A word of MariaDB's own.
+        is_mariadb = self.settings.database == "mariadb"
+        return statement.replace("{condition}", "`condition`" if is_mariadb else "condition")
 
     def log(self, name: str) -> str:
         """Return all that a process has printed."""
