@@ -102,8 +102,7 @@ def _told_to_stop(world: World) -> str:
     drained[API] = _api_stopped(world)
     world.begin(API)
     waited("the API", lambda: world.as_admin().status("GET", "/v2") == 200, 30)
-    refused = world.load.tally.count(503)
-    assert not refused, f"{refused} requests were answered 503: {world.load.tally}"
+    world.load.tally.refuse("while processes were told to stop")
     slowest = max(drained, key=lambda name: drained[name])
     seconds = within(drained[slowest], 30, f"the end of {slowest}")
     return f"the slowest ({slowest}) ended after {seconds:.1f} s, {world.load.tally}"

@@ -9,6 +9,7 @@ import faults_agent
 import faults_cloud
 import faults_conductor
 import faults_devices
+import faults_machine
 import faults_messages
 import faults_races
 import faults_servers
@@ -21,6 +22,7 @@ _GROUPS = (
     faults_cloud,
     faults_conductor,
     faults_devices,
+    faults_machine,
     faults_messages,
     faults_races,
     faults_servers,

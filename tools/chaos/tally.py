@@ -11,6 +11,7 @@ from cyborg.tests.servers import NovaStandIn
 
 #: No answer at all: nobody listened, or the connection ended.
 NONE = 0
+UNAVAILABLE = 503
 #: Nothing else is ever answered to Nova, whatever is going on.
 ALLOWED = frozenset({200, 201, 202, 204, 404, 409, 503})
 
@@ -29,7 +30,7 @@ class Tally:
         """Count an answer."""
         with self._lock:
             self._answers[method, status] += 1
-            if status not in ALLOWED:
+            if status not in ALLOWED or status == UNAVAILABLE:
                 self._texts.append(f"{method} {status} {text[:300]}")
 
     def forget(self) -> None:
@@ -52,6 +53,12 @@ class Tally:
             silent = {NONE} if may_be_silent else set()
             wrong = {key: n for key, n in self._answers.items() if key[1] not in ALLOWED | silent}
             assert not wrong, f"answered {wrong}, as in {self._texts[:3]}"
+
+    def refuse(self, what: str) -> None:
+        """Raise if a request was answered that nobody could serve it."""
+        with self._lock:
+            number = sum(n for (_, s), n in self._answers.items() if s == UNAVAILABLE)
+            assert not number, f"{what}: {number} times 503, as in {self._texts[:2]}"
 
     def __str__(self) -> str:
         with self._lock:

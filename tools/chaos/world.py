@@ -14,11 +14,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from load import Load, Target
+from machine import BOOT_ID
 from proxy import address_in, through
 from settings import NARROW, Groups, Host, Settings
 from ways import Ways
 
-from cyborg.domain.clock import provider_uuid
+from cyborg.domain.clock import new_uuid, provider_uuid
 from cyborg.tests.functional.processes.cloud import Cloud
 from cyborg.tests.functional.processes.harness import (
     Api,
@@ -42,6 +43,8 @@ from cyborg.tests.servers.keystone import REGION
 
 CONDUCTORS = ("conductor-1", "conductor-2")
 API = "api"
+#: The agent's command.
+MACHINE = Path(__file__).with_name("machine.py")
 
 _TIMEOUTS = {"placement": 10, "nova": 5, "glance": 10}
 _DATABASES: dict[str, Callable[[], DatabaseServer]] = {"mariadb": MariaDB, "postgresql": PostgreSQL}
@@ -202,11 +205,35 @@ class World:
         elif name == API:
             process = ours.wsgi("uwsgi", *_UWSGI, f"--http-socket=127.0.0.1:{ours.port}")
         else:
-            own = {"fake_driver": self.hosts[name].fake_driver(), **groups}
-            process = ours.agent(name, **own)
+            process = self._begin_agent(name, groups)
         self.processes[name] = process
         self.starts[name] += 1
         return process
+
+    def _begin_agent(self, name: str, changes: Groups) -> Process:
+        ours = self.cloud.ours
+        own = {"fake_driver": self.hosts[name].fake_driver(), **changes}
+        config = ours.config(name, **self._own(name), **own)
+        arguments = [str(MACHINE), str(self.machine(name)), "--config-file", config]
+        environment = ours.environments.get(name, {})
+        log = self.folder / f"{name}.log"
+        process = Process("python", arguments, log, environment=environment).start()
+        ours.processes.append(process)
+        return process
+
+    def machine(self, name: str) -> Path:
+        """Return the folder that says how the machine of a host is."""
+        folder = self.folder / name / "machine"
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            folder.joinpath(BOOT_ID).write_text(new_uuid())
+        return folder
+
+    def _own(self, name: str) -> dict[str, Any]:
+        return {
+            "agent": {"resource_provider_name": name},
+            "DEFAULT": {"state_path": self.folder / name},
+        }
 
     def begin_anew(self, name: str, patience: float = 30) -> float:
         """Start a process again; return how many seconds it took until it did its work."""
@@ -243,12 +270,8 @@ class World:
 
     def reload(self, name: str, **fake_driver: Any) -> None:
         """Change the fake devices of a host while its agent runs; the others stay as they were."""
-        own: dict[str, Any] = {
-            "agent": {"resource_provider_name": name},
-            "DEFAULT": {"state_path": self.folder / name},
-            "fake_driver": self.hosts[name].fake_driver(**fake_driver),
-        }
-        self.cloud.ours.config(name, **own)
+        fake = self.hosts[name].fake_driver(**fake_driver)
+        self.cloud.ours.config(name, **self._own(name), fake_driver=fake)
         process = self.processes[name]
         before = process.text().count("configuration read again")
         process.send(signal.SIGHUP)
