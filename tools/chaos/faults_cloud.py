@@ -10,8 +10,9 @@ from functools import partial
 from checks import waited
 from fault import Fault, within
 from load import PATIENCE, Boot, Target
+from processes import CONDUCTORS
 from settings import NARROW, PLAIN
-from world import CONDUCTORS, World, providers
+from world import World, providers
 
 from cyborg.tests.functional.processes.harness import Api
 

@@ -9,7 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from checks import waited
 from fault import Fault, within
 from load import Boot
-from world import API, CONDUCTORS, World
+from processes import API, CONDUCTORS
+from world import World
 
 _THREADS = 24
 #: Seconds for requests to be on their way.

@@ -13,8 +13,9 @@ from checks import waited
 from fault import Fault
 from kombu.connection import Connection
 from load import Target
+from processes import CONDUCTORS
 from settings import SLOW
-from world import CONDUCTORS, World, providers
+from world import World, providers
 
 _BINDS = 12
 _HOUR = 3600
