@@ -13,7 +13,8 @@ generation. They take the place of what is waiting, and come after what is runni
 
 What a step needs is fetched before the work waits for its card (:mod:`cyborg.agent.steps`),
 which other work may have meanwhile. Before each call of a driver the conductor is asked whether
-this attempt still may (:mod:`cyborg.agent.attempts`). That is why it is safe to do again what
+this attempt still may (:mod:`cyborg.agent.attempts`), and none is waited for without end
+(:mod:`cyborg.agent.calls`). That is why it is safe to do again what
 the journal does not know, whatever was lost.
 """
 
@@ -27,6 +28,7 @@ from oslo_context import context
 from oslo_log import log
 
 from cyborg.agent.attempts import Attempts, NotAllowed
+from cyborg.agent.calls import Calls
 from cyborg.agent.card_queues import CardQueues
 from cyborg.agent.decide import Answer, Begin, Drop, Join, decide
 from cyborg.agent.job_reports import Ended, EndReporter, JobReports
@@ -54,17 +56,20 @@ class Executor:
         sleep: Callable[[float], object],
         *,
         bitstreams: BitstreamSource,
+        calls: Calls,
         report_changed: Callable[[], None],
     ) -> None:
         """Make an executor that has nothing to do and no thread.
 
         :param host: whose devices these are, in every message to the conductor.
         :param sleep: waits between two attempts at a report; may return early.
+        :param calls: how drivers are called.
         :param report_changed: called when a step has changed what the host's scan finds.
         """
         self._drivers = drivers
         self._journal = journal
         self._bitstreams = bitstreams
+        self._calls = calls
         self._attempts = Attempts(host, journal, conductor, report_changed)
         self._ends = EndReporter(host, conductor, sleep)
         self._threads = Threads("executor")
@@ -133,7 +138,7 @@ class Executor:
             LOG.warning("work refused job=%s reason=%s", work.job_uuid, failure)
             self._tell(work, Ended(str(failure)), origin)
             return
-        task = Task(work, performers, origin)
+        task = Task(work, performers, origin, self._calls)
         if task.is_slow_to_make_ready:
             self._threads.start(self._make_ready, task)
         else:

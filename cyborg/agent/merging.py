@@ -7,14 +7,18 @@ first one's, and nothing is wrong with the second.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from cyborg.agent.looks import Look, Trouble
 from cyborg.domain.doubles import without_doubles
 from cyborg.domain.hardware import canonical, same_identity
 from cyborg.domain.inventory import DeviceReport, LeftOut, Snapshot, UnseenDevice
+from cyborg.domain.model import DeviceCondition
 from cyborg.domain.report_check import MAX_DEPLOYABLES, MAX_DEVICES, MAX_HANDLES
+
+#: Why a device, by its identity, is given to nobody whatever its driver says of it; or None.
+Withheld = Callable[[str], str | None]
 
 #: What one report may hold; a driver that would exceed it is refused as a whole.
 _BOUNDS = {
@@ -60,22 +64,38 @@ class Memory:
         return result
 
 
-def merged(looks: Mapping[str, Look], hidden: Mapping[str, Sequence[DeviceReport]]) -> Merged:
+def merged(
+    looks: Mapping[str, Look],
+    hidden: Mapping[str, Sequence[DeviceReport]],
+    withheld: Withheld = lambda _device: None,
+) -> Merged:
     """Return the report of what all drivers found.
 
     The same looks give the same report, in whatever order a driver lists its devices.
 
     :param looks: by driver, in the order of ``[agent] enabled_drivers``.
     :param hidden: see :class:`Memory`.
+    :param withheld: says of a device, by its identity, why nobody may get it. It is reported
+        as failed, also where it is hidden: what its driver said of it before would go on being
+        offered.
     """
     found: list[DeviceReport] = []
     for name, look in looks.items():
         found += _in_order(look.devices)
         # After what it sees: a hidden device has nothing that is seen elsewhere by now.
         found += _in_order(hidden[name])
-    ghosts = {(name, each.identity) for name, unseen in hidden.items() for each in unseen}
+    ghosts = {
+        (name, each.identity)
+        for name, unseen in hidden.items()
+        for each in unseen
+        if withheld(each.identity) is None
+    }
     kept, left_out = without_doubles(found)
-    devices = [each for each in kept if (each.driver, each.identity) not in ghosts]
+    devices = [
+        _as_it_may_be_used(each, withheld(each.identity))
+        for each in kept
+        if (each.driver, each.identity) not in ghosts
+    ]
     lost = [each for each in left_out if (each.driver, each.identity) not in ghosts]
     troubles = {
         name: (*look.troubles, *_doubles_within(name, lost)) for name, look in looks.items()
@@ -87,6 +107,12 @@ def merged(looks: Mapping[str, Look], hidden: Mapping[str, Sequence[DeviceReport
     failed = [name for name, each in troubles.items() if any(t.device is None for t in each)]
     snapshot = Snapshot(tuple(devices), tuple(failed), tuple(unseen))
     return Merged(snapshot, troubles, not_offered)
+
+
+def _as_it_may_be_used(device: DeviceReport, reason: str | None) -> DeviceReport:
+    if reason is None:
+        return device
+    return replace(device, condition=DeviceCondition.FAILED, condition_reason=reason)
 
 
 def _in_order(devices: Iterable[DeviceReport]) -> list[DeviceReport]:

@@ -9,7 +9,7 @@ from concurrent import futures
 from oslo_log import log
 
 from cyborg.agent.looks import Look, Trouble, look_with
-from cyborg.agent.merging import Memory, merged
+from cyborg.agent.merging import Memory, Withheld, merged
 from cyborg.domain.handle_types import HANDLE_TYPES
 from cyborg.domain.inventory import DeviceReport, Snapshot
 from cyborg.drivers.contract import Driver
@@ -23,11 +23,16 @@ class Scanner:
     Not to be used by several threads at once.
     """
 
-    def __init__(self, drivers: Sequence[Driver]) -> None:
+    def __init__(
+        self, drivers: Sequence[Driver], withheld: Withheld = lambda _device: None
+    ) -> None:
         """Make a scanner.
 
         :param drivers: what two of them find is the first one's.
+        :param withheld: says of a device, by its identity, why nobody may get it; it is
+            reported as failed. None: it is as its driver says.
         """
+        self._withheld = withheld
         self._drivers = tuple(drivers)
         self._hanging: dict[str, futures.Future[Look]] = {}
         self._memory = Memory()
@@ -56,7 +61,7 @@ class Scanner:
         in_time = {name: look.result() for name, look in started.items() if look.done()}
         hanging = Look(troubles=(Trouble(f"discovery has not returned in {timeout:g} s"),))
         looks = {driver.name: in_time.get(driver.name, hanging) for driver in self._drivers}
-        result = merged(looks, self._memory.hidden(looks))
+        result = merged(looks, self._memory.hidden(looks), self._withheld)
         for name, look in looks.items():
             self._note_troubles(name, result.troubles[name], look.bug)
             self._note_not_offered(name, look, result.not_offered[name])

@@ -15,6 +15,7 @@ from oslo_log import log
 from cyborg import threads
 from cyborg.agent.bitstream_cache import BitstreamCache
 from cyborg.agent.bitstreams import Bitstreams
+from cyborg.agent.calls import Calls, call_limit
 from cyborg.agent.endpoint import WORK_USE_CASES
 from cyborg.agent.executor import Executor
 from cyborg.agent.identity import introduction, provider_name
@@ -79,7 +80,9 @@ class AgentService:
         cache = BitstreamCache(state / "bitstreams", utcnow)
         cache.remove_unfinished()
         bitstreams = Bitstreams(self._conf, load_glance(self._conf), cache)
-        self._reporter = self._make_reporter(host, drivers, conductor, journal, bitstreams)
+        calls = Calls(partial(call_limit, self._conf), self._wake)
+        scanner = Scanner(drivers, calls.hanging)
+        self._reporter = self._make_reporter(host, scanner, conductor, journal, bitstreams)
         self._executor = Executor(
             host,
             {driver.name: driver for driver in drivers},
@@ -87,7 +90,8 @@ class AgentService:
             conductor,
             self._stopping.wait,
             bitstreams=bitstreams,
-            report_changed=self._reporter.wake,
+            calls=calls,
+            report_changed=self._wake,
         )
         endpoint = TableEndpoint(WORK_USE_CASES, self._executor.submit)
         self._server = Server(self._transport, agent_door(host), AGENT_SERVER, endpoint)
@@ -133,6 +137,9 @@ class AgentService:
 
     def reload(self) -> None:
         """Act on changed options now: drivers read theirs in the scan that this begins."""
+        self._wake()
+
+    def _wake(self) -> None:
         if self._reporter is not None:
             self._reporter.wake()
 
@@ -150,13 +157,11 @@ class AgentService:
     def _make_reporter(
         self,
         host: str,
-        drivers: Sequence[Driver],
+        scanner: Scanner,
         conductor: AgentsDoorClient,
         journal: Journal,
         bitstreams: Bitstreams,
     ) -> Reporter:
-        scanner = Scanner(drivers)
-
         def scan() -> Snapshot:
             journal.purge()
             bitstreams.purge()

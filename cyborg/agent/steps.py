@@ -37,6 +37,8 @@ class Performer(ABC, Generic[S]):
 
     #: Whether :meth:`make_ready` takes long, so that the card is free meanwhile.
     slow_to_make_ready: ClassVar[bool] = False
+    #: Whether :meth:`check` asks the driver.
+    checks: ClassVar[bool] = False
     #: Whether the host's report is another one once it has acted.
     changes_report: ClassVar[bool] = False
 
@@ -103,6 +105,7 @@ class ProgramPerformer(Performer[Program]):
     """Programs a region with a bitstream that it has fetched before."""
 
     slow_to_make_ready = True
+    checks = True
     changes_report = True
 
     def __init__(self, step: Program, driver: Driver, bitstreams: BitstreamSource) -> None:

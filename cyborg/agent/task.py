@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from oslo_context import context
 from oslo_log import log
 
+from cyborg.agent.calls import Calls, CardHangs
 from cyborg.agent.job_reports import Ended, reason
 from cyborg.agent.steps import Performer
 from cyborg.domain.errors import CyborgError
-from cyborg.domain.work import Work
+from cyborg.domain.work import Release, Work
 from cyborg.drivers.contract import DeviceAway, DriverError
 
 LOG = log.getLogger(__name__)
@@ -31,6 +32,8 @@ class Task:
     performers: tuple[Performer[Any], ...]
     #: Of the message that brought it: its request id is in the log lines of its threads.
     context: context.RequestContext | None
+    #: How drivers are called.
+    calls: Calls
     #: Its job has been turned since: nobody is told of its end.
     superseded: bool = False
 
@@ -64,20 +67,27 @@ class Task:
 
     def check(self, number: int) -> Ended | None:
         """Return None if a step may be done, else how it failed. Touches nothing."""
-        return self._called(number, self.performers[number].check)
+        hanging = self.calls.hanging(self.work.device)
+        if hanging is not None:
+            return self._hangs(number, CardHangs(hanging))
+        performer = self.performers[number]
+        return self._called(number, "check", performer.check) if performer.checks else None
 
     def act(self, number: int) -> Ended | None:
         """Let the driver do a step; return None, or how it failed."""
-        return self._called(number, self.performers[number].act)
+        return self._called(number, self.work.steps[number].name, self.performers[number].act)
 
     def let_go(self) -> None:
         """Give back what was got to make it ready."""
         for performer in self.performers:
             performer.let_go()
 
-    def _called(self, number: int, call: Callable[[], None]) -> Ended | None:
+    def _called(self, number: int, name: str, call: Callable[[], None]) -> Ended | None:
+        what = self.performers[number].log_fields()
         try:
-            call()
+            self.calls.make(self.work.device, name, what, call)
+        except CardHangs as error:
+            return self._hangs(number, error)
         except DriverError as error:
             return self._failed("work failed", number, error)
         except (Exception, SystemExit) as error:  # a driver may raise anything
@@ -85,6 +95,15 @@ class Task:
             text = f"The driver {self.work.driver} failed: {type(error).__name__}: {error}"
             return Ended(self._reason(number, text[:1000]))
         return None
+
+    def _hangs(self, number: int, error: CardHangs) -> Ended:
+        """Return how a step ends whose card hangs.
+
+        What was to be released is as far from being clean as on a card that is away, and is
+        cleaned as that is: when it works again.
+        """
+        ended = self._failed("work failed, the card hangs", number, error)
+        return replace(ended, away=isinstance(self.work.steps[number], Release))
 
     def _failed(self, event: str, number: int, error: CyborgError) -> Ended:
         why = self._reason(number, str(error))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from oslo_log import log
 
 from cyborg.conductor.unit import Unit
-from cyborg.db import hosts
-from cyborg.domain.agents import AgentIdentity, may_speak
+from cyborg.db import due_jobs, hosts
+from cyborg.domain.agents import INTERVALS, AgentIdentity, may_speak
 from cyborg.domain.errors import HostTaken
 from cyborg.domain.model import Withheld
 
@@ -27,6 +27,8 @@ class TakenHost:
     withheld: Withheld | None = None
     #: It is a machine that was booted since its agent was heard.
     is_booted_anew: bool = False
+    #: Its agent was away: it has missed reports, and may have missed work.
+    was_away: bool = False
 
 
 def take_host(unit: Unit, name: str, agent: AgentIdentity | None) -> TakenHost:
@@ -56,7 +58,9 @@ def take_known_host(unit: Unit, name: str, agent: AgentIdentity | None) -> Taken
     if may_speak(agent, found.heard, float(unit.env.conf.periodic_interval)):
         before = found.heard.boot_id
         booted = agent is not None and before is not None and agent.boot_id != before
-        return TakenHost(found.id, found.now, found.withheld, booted)
+        interval = found.heard.interval or float(unit.env.conf.periodic_interval)
+        away = found.heard.silence >= INTERVALS * interval
+        return TakenHost(found.id, found.now, found.withheld, booted, away)
     assert agent is not None
     LOG.error(
         "host claimed by two machines host=%s boot=%s, refused; heard %.0f s ago boot=%s: "
@@ -70,3 +74,13 @@ def take_known_host(unit: Unit, name: str, agent: AgentIdentity | None) -> Taken
         f"Another machine's agent reports for host {name}, and was heard "
         f"{found.heard.silence:.0f} seconds ago."
     )
+
+
+def hurry(unit: Unit, host: str) -> None:
+    """Send again soon what a host's agent has not answered, since it is back.
+
+    How often it was sent in vain meanwhile is forgotten.
+    """
+    hurried = due_jobs.hurry(unit.connection, host)
+    if hurried:
+        LOG.info("agent is back, its jobs are sent again host=%s jobs=%d", host, hurried)

@@ -37,7 +37,8 @@ def write(unit: Unit, arqs: Collection[LockedRequest], taken: Sequence[TakenHand
     """Let agents release handles that these ARQs own.
 
     An ARQ that waits for a job about it alone has that job turned into the release: what the
-    agent still says of it has no effect. Any other gets a job.
+    agent still says of it has no effect. Any other gets a job, also in place of one that cannot
+    be read.
     """
     by_id = {arq.id: arq for arq in arqs}
     waiting = [arq.id for arq in arqs if _is_being_prepared(arq)]
@@ -64,7 +65,12 @@ def _turn(unit: Unit, request_ids: Collection[int], taken: Sequence[TakenHandle]
     """Turn what is under way for ARQs into releases; return the ids of those that have such."""
     handles = {each.accelerator_request_id: each.handle for each in taken}
     released = []
-    for job in rows.lock_jobs_of(unit.connection, request_ids):
+    found = rows.lock_jobs_of(unit.connection, request_ids)
+    for unreadable in found.unreadable:
+        # Nobody can turn it round, and a new job may not be written beside it.
+        LOG.error("job cannot be read job=%s, deleted: %s", unreadable.uuid, unreadable.why)
+        rows.delete_job(unit.connection, unreadable.uuid)
+    for job in found.jobs:
         [id_] = job.subject.requests
         work = replace(job.work, kind=RELEASE.name, steps=(Release(handles[id_]),))
         released.append(replace(job, work=work))
@@ -154,4 +160,6 @@ RELEASE = Kind(
     succeeded=_succeeded,
     failed=_failed,
     away=_away,
+    pauses=jobs.RELEASE_PAUSES,
+    waits=True,
 )

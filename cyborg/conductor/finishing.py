@@ -5,7 +5,8 @@ What follows from it depends on the kind of the work: see :mod:`cyborg.conductor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,9 +18,13 @@ from cyborg.conductor.environment import Environment
 from cyborg.conductor.jobs import Kind
 from cyborg.conductor.kinds import KINDS
 from cyborg.conductor.unit import Unit, run
+from cyborg.db import due_jobs
 from cyborg.db import jobs as rows
+from cyborg.db.job_rows import Found
 from cyborg.db.request_changes import LockedRequest, lock_requests_by_id
 from cyborg.domain.agents import boot_id_of
+from cyborg.domain.backoff import backoff
+from cyborg.domain.errors import ServiceUnavailable
 from cyborg.domain.text import plain
 from cyborg.domain.work import Job
 from cyborg.rpc.context import working_for
@@ -28,6 +33,13 @@ LOG = log.getLogger(__name__)
 
 #: How many jobs one look takes at most.
 BATCH = 100
+
+#: How many attempts in vain are an alarm, and after how many more it is given again: an hour, at
+#: the longest lease.
+ALARM, ALARM_AGAIN = 5, 12
+
+#: Seconds for which a row that is no job is left alone.
+UNREADABLE_PAUSE = 3600
 
 #: What an agent may tell of a failure is stored no longer than this.
 _REASON_LENGTH = 2000
@@ -43,9 +55,8 @@ class Outcome:
     too_late: bool = False
     #: It failed because the device is not there.
     away: bool = False
-
-
-_TOO_LATE = Outcome("The device was not ready in time.", too_late=True)
+    #: It was refused before the hardware was touched.
+    not_begun: bool = False
 
 
 def begin(
@@ -93,6 +104,7 @@ def finish(
     error: str | None,
     *,
     away: bool = False,
+    not_begun: bool = False,
 ) -> None:
     """Take an agent's answer.
 
@@ -100,27 +112,76 @@ def finish(
 
     :param error: None, or why it failed, in whatever characters.
     :param away: it failed because the device is not there.
+    :param not_begun: it was refused before the hardware was touched.
     """
-    worked = error is None and not away
-    outcome = Outcome(None if worked else _reason(error), away=away)
+    worked = error is None and not away and not not_begun
+    outcome = Outcome(None if worked else _reason(error), away=away, not_begun=not_begun)
     if not _end(env, uuid, generation, outcome, host):
         LOG.info("late answer ignored job=%s generation=%s", uuid, generation)
 
 
 def sweep(env: Environment) -> int:
-    """End what is past its deadline, send again what nobody answered; return how many."""
+    """End what is past its deadline, send again what nobody answered; return how many.
+
+    A row that cannot be read, or makes trouble, costs nothing but itself.
+    """
     with env.database.reader() as connection:
-        expired = rows.expired(connection, KINDS, BATCH)
+        expired = due_jobs.expired(connection, KINDS, BATCH)
     for job in expired:
-        with working_for(job.request_id, job.global_request_id):
-            _end(env, job.uuid, job.generation, _TOO_LATE, job.host)
-    lease = env.conf.conductor.job_lease
-    due = run(env, lambda unit: rows.claim_due(unit.connection, KINDS, lease=lease, limit=BATCH))
-    for job in due:
-        with working_for(job.request_id, job.global_request_id):
-            LOG.info("job sent again job=%s kind=%s host=%s", job.uuid, job.kind, job.host)
-            jobs.send(env, job)
-    return len(expired) + len(due)
+        with _only_this(job):
+            _end(env, job.uuid, job.generation, _too_late(job), job.host)
+    due = run(env, partial(_claim, env.conf.conductor.job_lease))
+    for row in due.unreadable:
+        LOG.error(
+            "job cannot be read job=%s kind=%s host=%s, looked at again in %d s: %s",
+            row.uuid,
+            row.kind,
+            row.host,
+            UNREADABLE_PAUSE,
+            row.why,
+        )
+    for job in due.jobs:
+        with _only_this(job):
+            _send_again(env, job)
+    return len(expired) + len(due.jobs) + len(due.unreadable)
+
+
+@contextmanager
+def _only_this(job: Job) -> Iterator[None]:
+    """Look after one job as its request does; what goes wrong stops no other job's look."""
+    with working_for(job.request_id, job.global_request_id):
+        try:
+            yield
+        except ServiceUnavailable:
+            raise
+        except Exception:  # part of an outermost loop: all others must go on
+            LOG.exception("looking after a job failed job=%s kind=%s", job.uuid, job.kind)
+
+
+def _claim(lease: float, unit: Unit) -> Found:
+    return due_jobs.claim_due(
+        unit.connection, KINDS, lease=lease, limit=BATCH, pause=UNREADABLE_PAUSE
+    )
+
+
+def _send_again(env: Environment, job: Job) -> None:
+    if job.unanswered >= ALARM and (job.unanswered - ALARM) % ALARM_AGAIN == 0:
+        LOG.error(
+            "job in vain job=%s kind=%s host=%s %s attempts=%d: %s",
+            job.uuid,
+            job.kind,
+            job.host,
+            job.key.replace("/", "="),
+            job.unanswered,
+            job.last_error or "its agent does not answer",
+        )
+    LOG.info("job sent again job=%s kind=%s host=%s", job.uuid, job.kind, job.host)
+    jobs.send(env, job)
+
+
+def _too_late(job: Job) -> Outcome:
+    last = f" The last attempt: {job.last_error}" if job.last_error else ""
+    return Outcome(f"The device was not ready in time.{last}", too_late=True)
 
 
 def _end(env: Environment, uuid: str, generation: int, outcome: Outcome, host: str) -> bool:
@@ -155,8 +216,27 @@ def _act(uuid: str, generation: int, outcome: Outcome, host: str, unit: Unit) ->
         rows.delete_job(connection, uuid)
         kind.away(unit, job, arqs, outcome.error)
         return True
+    if outcome.not_begun and kind.waits:
+        _wait(unit, job, outcome.error)
+        return True
     _failed(unit, kind, job, arqs, outcome)
     return True
+
+
+def _wait(unit: Unit, job: Job, reason: str) -> None:
+    """Let a job be tried again that its agent could not begin."""
+    seconds = backoff(job.unanswered + 1, jobs.MOST_PAUSE)
+    LOG.warning(
+        "job not begun job=%s kind=%s host=%s, tried again in %g s: %s",
+        job.uuid,
+        job.kind,
+        job.host,
+        seconds,
+        reason,
+    )
+    due_jobs.postpone(
+        unit.connection, job.uuid, unit.now, seconds=seconds, error=reason, begun=False
+    )
 
 
 def _failed(
@@ -174,8 +254,8 @@ def _failed(
         outcome.error,
     )
     if not outcome.too_late and failures < kind.attempts(unit.env.conf):
-        seconds = jobs.BACK_OFF * failures
-        rows.postpone(unit.connection, job.uuid, unit.now, seconds=seconds, error=outcome.error)
+        seconds = kind.pause(failures)
+        due_jobs.postpone(unit.connection, job.uuid, unit.now, seconds=seconds, error=outcome.error)
     else:
         rows.delete_job(unit.connection, job.uuid)
         kind.failed(unit, job, arqs, outcome.error)

@@ -93,6 +93,8 @@ def report(
                 now=unit.now,
             )
         unclean.write(unit, host, host_id, changes.waiting)
+        if taken.was_away:
+            agents.hurry(unit, host)
         touched = dict(written.touched)
         if shown := silence.end(unit, host, taken):
             of_inventory = touched.get(ProviderJobKind.INVENTORY, ())

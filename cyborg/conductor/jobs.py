@@ -6,7 +6,7 @@ the lease runs out, and any conductor sends it again as the next generation; ans
 earlier ones have no effect.
 
 What a kind of work means is one :class:`Kind`: how often it may fail, how long it may take,
-and what its beginning, its success and its failure do. All of them are in
+what its beginning, its success and its failure do, and when it is tried again. All of them are in
 :mod:`cyborg.conductor.kinds`; whoever ends a job looks it up there.
 """
 
@@ -29,8 +29,12 @@ from cyborg.domain.work import Job, Step, Subject, Work
 
 LOG = log.getLogger(__name__)
 
-#: Seconds until a failed attempt is followed by the next one, times the failures so far.
-BACK_OFF = 1.0
+#: Seconds until a release that has failed is tried again, from the first failure to the last:
+#: trouble that passes in seconds must not cost a handle.
+RELEASE_PAUSES = (1.0, 10.0, 60.0)
+
+#: The most seconds until work is tried again that could not be begun.
+MOST_PAUSE = 300.0
 
 
 def _may(_unit: Unit, _job: Job, _step: int) -> bool:
@@ -54,8 +58,17 @@ class Kind:
     failed: Callable[[Unit, Job, Sequence[LockedRequest], str], None]
     #: The device is not there, says its agent, and why; None: a failure like any other.
     away: Callable[[Unit, Job, Sequence[LockedRequest], str], None] | None = None
+    #: Seconds until a failed attempt is followed by the next one: after the first failure, the
+    #: second and so on; the last of them after all others.
+    pauses: Sequence[float] = (1.0, 2.0, 4.0, 8.0)
+    #: What an agent could not begin is no failure: it is tried again until it is begun.
+    waits: bool = False
     #: The agent is about to do a step, by its number; return whether it may.
     begins: Callable[[Unit, Job, int], bool] = _may
+
+    def pause(self, failures: int) -> float:
+        """Return the seconds until the attempt that follows so many failures."""
+        return self.pauses[min(failures, len(self.pauses)) - 1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,7 @@ from typing import Any
 
 from oslo_log import log
 
-from cyborg.conductor import jobs, providers
-from cyborg.conductor.agents import take_known_host
+from cyborg.conductor import agents, jobs, providers
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.jobs import Assignment, Kind
 from cyborg.conductor.unit import Unit, run
@@ -39,7 +38,8 @@ def resume(env: Environment, host: str, *, agent: Mapping[str, Any] | None = Non
     """Return what an agent must do before it reports, first of all: what its servers have.
 
     Nothing, unless its machine was booted since it was heard, or what followed from that has not
-    ended. The same again is the same work, as its next attempt.
+    ended. The same again is the same work, as its next attempt. All else that the agent has not
+    answered is sent again soon.
 
     :param agent: who asks, as it crossed.
     :raises InvalidInput: the agent says what cannot be.
@@ -48,11 +48,12 @@ def resume(env: Environment, host: str, *, agent: Mapping[str, Any] | None = Non
     who = identity_of(agent)
 
     def work(unit: Unit) -> list[Job]:
-        taken = take_known_host(unit, host, who)
+        taken = agents.take_known_host(unit, host, who)
         if taken is None:
             return []
         if taken.is_booted_anew and who is not None:
             _begin(unit, host, taken.id, who)
+        agents.hurry(unit, host)
         lease = env.conf.conductor.job_lease
         return rows.renew_jobs(unit.connection, host, JobKind.RESTORE, lease=lease)
 
@@ -68,7 +69,7 @@ def _begin(unit: Unit, host: str, host_id: int, agent: AgentIdentity) -> None:
     arqs = [arq for arq in lock_requests_by_id(connection, handles) if arq.state is ArqState.BOUND]
     busy = {
         id_
-        for job in rows.lock_jobs_of(connection, [a.id for a in arqs])
+        for job in rows.lock_jobs_of(connection, [a.id for a in arqs]).jobs
         for id_ in job.subject.requests
     }
     arqs = [arq for arq in arqs if arq.id not in busy]

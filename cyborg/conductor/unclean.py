@@ -76,4 +76,6 @@ CLEAN = Kind(
     succeeded=_succeeded,
     failed=_failed,
     away=_away,
+    pauses=jobs.RELEASE_PAUSES,
+    waits=True,
 )

@@ -28,6 +28,26 @@ OPTS: list[cfg.Opt] = [
         help="Seconds after which a driver's scan counts as failed.",
     ),
     cfg.IntOpt(
+        "call_timeout",
+        default=60,
+        min=1,
+        max=86400,
+        mutable=True,
+        help="Seconds that a driver may take to prepare or release a device, or to check a "
+        "bitstream: more than the slowest device of this host needs. A call that takes longer "
+        "hangs. Its work has failed, and the device is given to nobody and nothing is begun on it "
+        "until the call returns; what was to be released is released again then.",
+    ),
+    cfg.IntOpt(
+        "program_timeout",
+        default=600,
+        min=1,
+        max=86400,
+        mutable=True,
+        help="The same of programming a device: with bitstream_download_timeout not more than "
+        "[conductor] program_timeout.",
+    ),
+    cfg.IntOpt(
         "rpc_timeout",
         default=30,
         min=1,

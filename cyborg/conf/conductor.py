@@ -21,7 +21,8 @@ OPTS: list[cfg.Opt] = [
         max=600,
         mutable=True,
         help="Seconds for which what a conductor has begun is left to it: an agent's job before "
-        "the agent is asked again, an event or a provider before another conductor sees to it.",
+        "the agent is asked again (twice as long after each time that it has not answered, up to "
+        "five minutes), an event or a provider before another conductor sees to it.",
     ),
     cfg.IntOpt(
         "prepare_attempts",
@@ -37,7 +38,9 @@ OPTS: list[cfg.Opt] = [
         min=1,
         max=100,
         mutable=True,
-        help="How often releasing a device may fail before its handle is quarantined.",
+        help="How often releasing a device may fail before its handle is quarantined. It is tried "
+        "again after 1, 10 and then every 60 seconds: 3 bear eleven seconds of trouble, 5 more "
+        "than two minutes. What an agent cannot even begin is no failure.",
     ),
     cfg.IntOpt(
         "program_attempts",

@@ -18,7 +18,7 @@ from cyborg.db.statements import next_generation
 from cyborg.db.tables import attach_handles, deployables, devices, hosts
 from cyborg.db.types import database_now
 from cyborg.db.unclean import CAN_BE_CLEANED
-from cyborg.domain.agents import AgentIdentity, HeardAgent
+from cyborg.domain.agents import INTERVALS, AgentIdentity, HeardAgent
 from cyborg.domain.model import Withheld
 
 #: Something is there that can be cleaned, which begins with a report. What is away, or does not
@@ -56,8 +56,8 @@ def touch_host(
     """Note that a host lives. One statement.
 
     Returns whether that is all that it has to say: this digest is the one that is recorded,
-    the agent's boot too, nothing there can be cleaned, and the host is offered. Else nothing is
-    noted.
+    the agent's boot too, nothing there can be cleaned, the host is offered and was heard lately.
+    Else nothing is noted.
     """
     wanted = [
         hosts.c.name == name,
@@ -67,6 +67,7 @@ def touch_host(
     ]
     if agent is not None:
         wanted.append(hosts.c.boot_id == agent.boot_id)
+        wanted.append(hosts.c.last_seen_at > database_now(-INTERVALS * agent.interval))
     interval = {} if agent is None else {"report_interval": agent.interval}
     result = connection.execute(
         hosts.update().where(*wanted).values(last_seen_at=database_now(), **interval)

@@ -6,26 +6,17 @@ Times are the database's (:class:`cyborg.db.types.database_now`), never a host's
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
+from cyborg.db import job_rows
 from cyborg.db.statements import case_by, current_request_ids, next_generation
 from cyborg.db.tables import hosts, jobs
 from cyborg.db.types import database_now
-from cyborg.domain.plain import from_plain, to_plain
-from cyborg.domain.work import Job, Subject, Work
-
-
-@dataclass(frozen=True, slots=True)
-class _Payload:
-    """What of a job no column holds, but the work's generation and kind: those are the row's."""
-
-    work: Work
-    subject: Subject
+from cyborg.domain.work import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +63,17 @@ def insert_jobs(
             # The database refuses to delete what a job is about.
             "accelerator_request_id": _only(job.subject.requests),
             "attach_handle_id": _only(job.subject.handles),
-            "payload": _payload(job),
+            "payload": job_rows.payload_of(job),
         }
         for job in new
     ]
     connection.execute(jobs.insert().values([{**row, **times} for row in rows]))
 
 
-def lock_jobs_of(connection: sa.Connection, request_ids: Collection[int]) -> list[Job]:
+def lock_jobs_of(connection: sa.Connection, request_ids: Collection[int]) -> job_rows.Found:
     """Return the jobs that are each about one of these ARQs alone, held."""
     query = sa.select(jobs).where(jobs.c.accelerator_request_id.in_(request_ids))
-    return [_job(row) for row in connection.execute(query.order_by(jobs.c.id).with_for_update())]
+    return job_rows.found(connection.execute(query.order_by(jobs.c.id).with_for_update()).all())
 
 
 def turn_jobs(
@@ -105,9 +96,10 @@ def turn_jobs(
         .where(jobs.c.accelerator_request_id.in_(ids))
         .values(
             kind=kind,
-            payload=case_by(jobs.c.uuid, {job.uuid: _payload(job) for job in after}),
+            payload=case_by(jobs.c.uuid, {job.uuid: job_rows.payload_of(job) for job in after}),
             attempt=1,
             failures=0,
+            unanswered=0,
             deadline=None,
             leased_until=database_now(lease),
             last_error=None,
@@ -117,35 +109,6 @@ def turn_jobs(
         )
     )
     return after
-
-
-def claim_due(
-    connection: sa.Connection, kinds: Collection[str], *, lease: float, limit: int
-) -> list[Job]:
-    """Take jobs of these kinds whose lease has run out, for ``lease`` seconds, as the next
-    attempt."""
-    due = list(
-        connection.scalars(
-            sa.select(jobs.c.id)
-            .where(jobs.c.leased_until <= database_now(), jobs.c.kind.in_(kinds))
-            .order_by(jobs.c.leased_until)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-    )
-    if not due:
-        return []
-    connection.execute(
-        jobs.update()
-        .where(jobs.c.id.in_(due))
-        .values(
-            leased_until=database_now(lease),
-            attempt=jobs.c.attempt + 1,
-            **next_generation(jobs),
-        )
-    )
-    query = sa.select(jobs).where(jobs.c.id.in_(due)).order_by(jobs.c.id)
-    return [_job(row) for row in connection.execute(query)]
 
 
 def renew_jobs(connection: sa.Connection, host: str, kind: str, *, lease: float) -> list[Job]:
@@ -166,7 +129,7 @@ def renew_jobs(connection: sa.Connection, host: str, kind: str, *, lease: float)
         )
     )
     query = sa.select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id)
-    return [_job(row) for row in connection.execute(query)]
+    return list(job_rows.found(connection.execute(query).all()).jobs)
 
 
 def has_jobs(connection: sa.Connection, host: str, kind: str) -> bool:
@@ -196,30 +159,8 @@ def lock_job_in_time(connection: sa.Connection, uuid: str, generation: int) -> J
     in_time = sa.or_(jobs.c.deadline.is_(None), jobs.c.deadline > database_now())
     query = _of(uuid, generation).add_columns(_BOOT_ID).where(in_time).with_for_update()
     row = connection.execute(query).first()
-    return None if row is None else JobInTime(_job(row), row.boot_id)
-
-
-def expired(connection: sa.Connection, kinds: Collection[str], limit: int) -> list[Job]:
-    """Return jobs of these kinds whose deadline has passed, without locking them."""
-    query = sa.select(jobs).where(jobs.c.deadline <= database_now(), jobs.c.kind.in_(kinds))
-    return [_job(row) for row in connection.execute(query.order_by(jobs.c.id).limit(limit))]
-
-
-def postpone(
-    connection: sa.Connection, uuid: str, now: datetime.datetime, *, seconds: float, error: str
-) -> None:
-    """Record a failed attempt; the next one is due in ``seconds``."""
-    connection.execute(
-        jobs.update()
-        .where(jobs.c.uuid == uuid)
-        .values(
-            failures=jobs.c.failures + 1,
-            last_error=error,
-            leased_until=database_now(seconds),
-            updated_at=now,
-            **next_generation(jobs),
-        )
-    )
+    job = None if row is None else job_rows.readable(row)
+    return None if row is None or job is None else JobInTime(job, row.boot_id)
 
 
 def delete_job(connection: sa.Connection, uuid: str) -> None:
@@ -234,25 +175,8 @@ def _of(uuid: str, generation: int | None) -> sa.Select[Any]:
 
 def _one(connection: sa.Connection, query: sa.Select[Any]) -> Job | None:
     row = connection.execute(query).first()
-    return None if row is None else _job(row)
+    return None if row is None else job_rows.readable(row)
 
 
 def _only(ids: Sequence[int]) -> int | None:
     return ids[0] if len(ids) == 1 else None
-
-
-def _payload(job: Job) -> str:
-    return json.dumps(to_plain(_Payload(job.work, job.subject)))
-
-
-def _job(row: sa.Row[Any]) -> Job:
-    payload = from_plain(_Payload, json.loads(row.payload))
-    return Job(
-        host=row.host,
-        key=row.subject,
-        subject=payload.subject,
-        work=replace(payload.work, generation=row.generation, kind=row.kind),
-        failures=row.failures,
-        request_id=row.request_id,
-        global_request_id=row.global_request_id,
-    )

@@ -367,7 +367,8 @@ jobs = Table(
     Column("payload", sa.Text, nullable=False),
     Column("attempt", sa.Integer, nullable=False, server_default="0"),
     Column("failures", sa.Integer, nullable=False, server_default="0"),
-    # Attempts in a row of which the agent has said nothing, or that it could not begin.
+    # Attempts in a row of which the agent has said nothing, or that it could not begin; -1 after
+    # any other answer, so that the attempt which follows is not counted as one more.
     Column("unanswered", sa.Integer, nullable=False, server_default="0"),
     # Nobody else touches the job before this time (the database's clock).
     Column("leased_until", UtcDateTime, nullable=False, index=True),

@@ -124,6 +124,11 @@ class Job:
     #: What the agent is sent, at the newest generation.
     work: Work
     failures: int = 0
+    #: Attempts in a row before this one of which the agent has said nothing, or that it could
+    #: not begin; less than 0 after any other answer.
+    unanswered: int = 0
+    #: What was told of the last attempt in vain.
+    last_error: str | None = None
     request_id: str | None = None
     global_request_id: str | None = None
 

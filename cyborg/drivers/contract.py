@@ -65,14 +65,19 @@ Content
 
 Threads
     ``discover`` runs in one thread at a time, at every ``[DEFAULT] periodic_interval``.
-    ``prepare``, ``release`` and ``program`` run in other threads: never two at once for the
-    same device, but for different devices, and beside ``discover``. Guard what they share.
+    ``prepare``, ``release``, ``check`` and ``program`` run in other threads, each call in a new
+    one: never two at once for the same device, but for different devices, and beside
+    ``discover``. Guard what they share, and hold no lock that all devices need while hardware
+    is waited for: one card that hangs would stop all.
 
 Time
     A ``discover`` that takes longer than ``[agent] discovery_timeout`` counts as failed, and
-    is not called again until it returns. Nothing cuts off the others, but a bind has failed
-    for good after ``[DEFAULT] bind_timeout`` and a programming after ``[conductor]
-    program_timeout``: give every command that you run a timeout of its own.
+    is not called again until it returns. ``prepare``, ``release`` and ``check`` may take
+    ``[agent] call_timeout``, ``program`` may take ``[agent] program_timeout``. Nobody can end a
+    call that takes longer: it *hangs*, and so does its card. Its work has failed, the card is
+    reported as failed whatever ``discover`` says of it, and nothing else is called for it until
+    the call returns. What it returns counts for nothing. So give every command that you run a
+    timeout of its own, shorter than that.
 
 Idempotence
     Before each ``prepare``, ``release`` and ``program`` the agent asks the conductor whether

@@ -72,7 +72,14 @@ class AgentsDoorClient(Client):
         )
 
     def finish_job(
-        self, host: str, uuid: str, generation: int, error: str | None, *, away: bool = False
+        self,
+        host: str,
+        uuid: str,
+        generation: int,
+        error: str | None,
+        *,
+        away: bool = False,
+        not_begun: bool = False,
     ) -> None:
         """Report how a job ended: ``error`` is None, or says why it failed.
 
@@ -81,6 +88,9 @@ class AgentsDoorClient(Client):
         :param away: it failed because the device is not there. A conductor of the release
             before does not know that and refuses the answer, as it refuses none without: the
             job goes on, and is answered when there is one that does.
+        :param not_begun: it was refused before the hardware was touched. The same holds: to an
+            earlier conductor nothing is told, and so nothing is a failure there.
         """
-        said = {"away": True} if away else {}
+        flags = {"away": away, "not_begun": not_begun}
+        said = {name: True for name, is_so in flags.items() if is_so}
         self._call("finish_job", host=host, uuid=uuid, generation=generation, error=error, **said)

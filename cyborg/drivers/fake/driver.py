@@ -1,8 +1,8 @@
 """Devices that do not exist: for a first look, for tests, and as an example of a driver.
 
 Everything it does is set in ``[fake_driver]``, and can be changed while the agent runs: how
-many devices and handles there are and how they are, how long work takes, and how often it
-fails.
+many devices and handles there are and how they are, how long work takes, how often it fails,
+and where it hangs.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ from cyborg.drivers.fake.cards import Card, card_of, cards_in
 from cyborg.drivers.fake.contents import FakeContent, FakeContents
 from cyborg.drivers.fake.options import GROUP, OPTS
 from cyborg.drivers.fake.reports import VENDOR, FakeReports
+
+#: Seconds after which a call that hangs looks at the options again.
+_LOOK_AGAIN = 0.1
 
 
 class FakeDriver(Driver):
@@ -85,8 +88,7 @@ class FakeDriver(Driver):
         with self._lock:
             if (card.identity, handle.uuid) in self._prepared:
                 return
-        options = self._options
-        self._work("prepare", handle.uuid, options.prepare_delay, options.prepare_failures)
+        self._work("prepare", card, handle.uuid)
         with self._lock:
             self._prepared.add((card.identity, handle.uuid))
 
@@ -98,8 +100,7 @@ class FakeDriver(Driver):
         :raises DeviceAway: the device is not in the machine, or another is in its place.
         """
         card = self._card(handle.device)
-        options = self._options
-        self._work("release", handle.uuid, options.release_delay, options.release_failures)
+        self._work("release", card, handle.uuid)
         with self._lock:
             self._prepared.discard((card.identity, handle.uuid))
 
@@ -120,14 +121,14 @@ class FakeDriver(Driver):
 
         :raises DeviceAway: the device is not in the machine.
         """
-        place = self._place(self._card(region.device))
+        card = self._card(region.device)
+        place = self._place(card)
         digest = _digest_of(bitstream)
         content = FakeContent(bitstream.image_uuid, digest)
         if self._contents.get(place) == content:
             return
-        options = self._options
         self._contents.set(place, None)
-        self._work("program", region.deployable, options.program_delay, options.program_failures)
+        self._work("program", card, region.deployable)
         self._contents.set(place, content)
 
     def _card(self, identity: str) -> Card:
@@ -141,9 +142,14 @@ class FakeDriver(Driver):
         name = self._reports.name(card)
         return f"{name} {card.identity}" if card.is_replacement else name
 
-    def _work(self, action: str, what: str, delay: float, failures: int) -> None:
+    def _work(self, action: str, card: Card, what: str) -> None:
+        """Take as long as the options say, and fail as often."""
+        delay: float = self._options[f"{action}_delay"]
         if delay > 0:
             self.environment.sleep(delay)
+        while card.number in self._options[f"{action}_hangs"]:
+            self.environment.sleep(_LOOK_AGAIN)
+        failures: int = self._options[f"{action}_failures"]
         with self._lock:
             self._calls[action, what] += 1
             call = self._calls[action, what]

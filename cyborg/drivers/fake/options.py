@@ -9,6 +9,9 @@ from cyborg.drivers.contract import DeviceCondition
 #: One less than the most devices.
 _LAST = 255
 
+#: What ends a call that hangs.
+_UNTIL = "The call returns when the device is not named any more."
+
 GROUP = cfg.OptGroup("fake_driver", title="The fake driver")
 
 
@@ -110,4 +113,7 @@ OPTS: list[cfg.Opt] = [
         "Numbers of the places where another device is than before: fake-0-b in place of "
         "fake-0, for instance, at the same address.",
     ),
+    _numbers("prepare_hangs", f"Numbers of the devices that are never ready. {_UNTIL}"),
+    _numbers("release_hangs", f"Numbers of the devices that are never released. {_UNTIL}"),
+    _numbers("program_hangs", f"Numbers of the devices that are never programmed. {_UNTIL}"),
 ]

@@ -107,12 +107,17 @@ class FakeReports:
 
     @property
     def _needs_prepare(self) -> bool:
-        return bool(self._options.prepare_delay > 0 or self._options.prepare_failures != 0)
+        return self._is_work("prepare")
 
     @property
     def _needs_release(self) -> bool:
-        slow = self._options.release_delay > 0 or self._options.release_failures != 0
-        return self._needs_prepare or bool(slow)
+        return self._needs_prepare or self._is_work("release")
+
+    def _is_work(self, action: str) -> bool:
+        """Return whether the options let an action take time, fail or hang."""
+        options = self._options
+        slow = options[f"{action}_delay"] > 0 or options[f"{action}_failures"] != 0
+        return slow or bool(options[f"{action}_hangs"])
 
     def _address(self, card: Card, function: int) -> dict[str, str]:
         return address(card, function, self._options.handles)

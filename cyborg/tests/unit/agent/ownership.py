@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cyborg.agent.calls import Calls
 from cyborg.agent.executor import Executor
 from cyborg.agent.journal import Journal
 from cyborg.domain.clock import utcnow
@@ -269,6 +270,7 @@ class OwnedHost:
             self.owners,
             lambda _seconds: None,
             bitstreams=self.images,
+            calls=Calls(lambda _name: PATIENCE, lambda: None),
             report_changed=lambda: None,
         )
 

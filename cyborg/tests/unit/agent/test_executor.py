@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from oslo_context import context
 
+from cyborg.agent.calls import Calls
 from cyborg.agent.executor import Executor
 from cyborg.agent.job_reports import REPORT_DELAYS
 from cyborg.agent.journal import Journal, Phase
@@ -39,6 +40,11 @@ class Bench:
         self.slept: list[float] = []
         self.images = Images(directory.parent)
         self.programmed: list[str] = []
+        #: Seconds that a call of the driver may take.
+        self.limit = PATIENCE
+        #: How often a card has begun to hang, or has ended.
+        self.noticed = threading.Semaphore(0)
+        self.calls = Calls(lambda _name: self.limit, self.noticed.release)
         self.executor = self.make_executor()
         self.submit = self.executor.submit
 
@@ -50,6 +56,7 @@ class Bench:
             "conductor": self.conductor,
             "sleep": self.slept.append,
             "bitstreams": self.images,
+            "calls": self.calls,
             "report_changed": lambda: self.programmed.append("once"),
         }
         return Executor(**{**arguments, **changes})

@@ -1,4 +1,6 @@
+import dataclasses
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -150,13 +152,16 @@ def test_names(conf: cfg.ConfigOpts) -> None:
         ("release_delay", 0.1, (False, True)),
         ("release_failures", 1, (False, True)),
         ("release_failures", -1, (False, True)),
+        ("prepare_hangs", [1], (True, True)),
+        ("release_hangs", [0], (False, True)),
+        ("program_hangs", [0], (False, False)),
     ],
 )
 def test_needs(
     conf: cfg.ConfigOpts,
     driver: FakeDriver,
     option: str,
-    value: float,
+    value: float | list[int],
     needs: tuple[bool, bool],
 ) -> None:
     conf.set_override(option, value, "fake_driver")
@@ -176,6 +181,35 @@ def test_delays_are_slept_and_can_change(
     driver.release(make_handle())
     driver.prepare(make_handle(), {})
     assert slept == [3.5, 2.5]
+
+
+@pytest.mark.parametrize("action", ["prepare", "release", "program"])
+def test_a_call_hangs_until_its_device_is_not_named_any_more(
+    conf: cfg.ConfigOpts, tmp_path: Path, action: str
+) -> None:
+    """The sleeps stand for the time that passes: the third ends it."""
+    conf.set_override("devices", 2, "fake_driver")
+    conf.set_override(f"{action}_hangs", [1], "fake_driver")
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            conf.set_override(f"{action}_hangs", [], "fake_driver")
+
+    environment = dataclasses.replace(make_environment(conf), sleep=sleep)
+    driver = FakeDriver(environment)
+    (tmp_path / IMAGE).write_bytes(b"bitstream")
+    image = Bitstream(IMAGE, tmp_path / IMAGE, {})
+    for number in (0, 1):
+        handle = make_handle(device=f"fake-{number}")
+        calls: dict[str, Callable[[], None]] = {
+            "prepare": partial(driver.prepare, handle, {}),
+            "release": partial(driver.release, handle),
+            "program": partial(driver.program, Region(handle.device, "part", {}), image),
+        }
+        calls[action]()
+        assert len(slept) == 3 * number, "the other device hangs, or this one does not"
 
 
 def test_first_calls_fail_for_each_handle(conf: cfg.ConfigOpts, driver: FakeDriver) -> None:

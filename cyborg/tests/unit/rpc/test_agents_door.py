@@ -57,3 +57,17 @@ def test_away_is_said() -> None:
     client.finish_job("compute-1", "job-1", 2, "the card is gone", away=True)
     client.finish_job("compute-1", "job-1", 2, "the card is hot")
     assert told == [("the card is gone", True), ("the card is hot", False)]
+
+
+def test_that_it_was_not_begun_is_said() -> None:
+    told = []
+
+    def finish_job(
+        host: str, uuid: str, generation: int, error: str | None, *, not_begun: bool = False
+    ) -> None:
+        told.append((error, not_begun))
+
+    client = client_of(finish_job)
+    client.finish_job("compute-1", "job-1", 2, "the disk is full", not_begun=True)
+    client.finish_job("compute-1", "job-1", 2, "the card is hot")
+    assert told == [("the disk is full", True), ("the card is hot", False)]

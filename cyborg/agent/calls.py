@@ -1,0 +1,130 @@
+"""Calls of drivers: each in a thread of its own, and none is waited for longer than it may take.
+
+Nobody can end a thread that is inside a driver. A call that does not return in time *hangs*, and
+so does its card: the work ends with that as the reason, and nothing else is begun on the card
+until the call has returned, however it ends.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from oslo_config import cfg
+from oslo_context import context
+from oslo_log import log
+
+from cyborg.domain.clock import Clock, utcnow
+from cyborg.domain.hardware import same_identity
+from cyborg.domain.work import Program
+from cyborg.drivers.contract import DriverError
+
+LOG = log.getLogger(__name__)
+
+
+def call_limit(conf: cfg.ConfigOpts, name: str) -> float:
+    """Return the seconds that a call of a driver may take now, by its name."""
+    return float(conf.agent.program_timeout if name == Program.name else conf.agent.call_timeout)
+
+
+class CardHangs(DriverError):
+    """A call for the card has not returned in time; ``str(error)`` says which."""
+
+
+class _Call:
+    """One call, and how it has ended."""
+
+    def __init__(self, device: str, name: str, what: str, begun: str) -> None:
+        self.device = device
+        self.name = name
+        #: The same at every scan, as reports have to be.
+        self.reason = f"The driver's {name} ({what}), called at {begun}, has not returned."
+        self.ended = threading.Event()
+        self.error: BaseException | None = None
+
+
+class Calls:
+    """Calls drivers; two calls for one card are never under way at once, if its caller waits.
+
+    Safe for several threads.
+    """
+
+    def __init__(
+        self,
+        limit: Callable[[str], float],
+        changed: Callable[[], None],
+        now: Clock = utcnow,
+    ) -> None:
+        """Begin with no call.
+
+        :param limit: seconds that a call may take, by its name.
+        :param changed: called when a card hangs, and when it does no more.
+        """
+        self._limit = limit
+        self._changed = changed
+        self._now = now
+        self._lock = threading.Lock()
+        #: By the card's identity.
+        self._hanging: dict[str, _Call] = {}
+
+    def hanging(self, device: str) -> str | None:
+        """Return why nothing can be begun on a card: which call has not returned; else None."""
+        with self._lock:
+            call = self._hanging.get(same_identity(device))
+            return None if call is None else call.reason
+
+    def make(self, device: str, name: str, what: str, function: Callable[[], None]) -> None:
+        """Call a driver for a card, and raise what it raises.
+
+        :param name: of the call, by which its limit is found.
+        :param what: it is about, for the log and the reason.
+        :raises CardHangs: it has not returned in time; or it was not begun, since an earlier
+            one has not.
+        """
+        hanging = self.hanging(device)
+        if hanging is not None:
+            raise CardHangs(hanging)
+        call = _Call(device, name, what, f"{self._now():%Y-%m-%d %H:%M:%S} UTC")
+        limit = self._limit(name)
+        threading.Thread(
+            target=self._run,
+            args=(call, function, context.get_current()),
+            name=f"driver-{name}",
+            # It may hang for ever, and must not keep the process from ending.
+            daemon=True,
+        ).start()
+        if not call.ended.wait(limit) and self._gives_up(call):
+            LOG.error("driver hangs device=%s after %g s: %s", device, limit, call.reason)
+            self._changed()
+            raise CardHangs(call.reason)
+        if call.error is not None:
+            raise call.error
+
+    def _gives_up(self, call: _Call) -> bool:
+        with self._lock:
+            if call.ended.is_set():
+                return False
+            self._hanging[same_identity(call.device)] = call
+            return True
+
+    def _run(
+        self,
+        call: _Call,
+        function: Callable[[], None],
+        origin: context.RequestContext | None,
+    ) -> None:
+        if origin is not None:
+            origin.update_store()
+        try:
+            function()
+        except BaseException as error:  # whoever waits for it raises it again
+            call.error = error
+        with self._lock:
+            call.ended.set()
+            if self._hanging.get(same_identity(call.device)) is not call:
+                return
+            del self._hanging[same_identity(call.device)]
+        LOG.warning(
+            "driver hangs no more device=%s call=%s error=%s", call.device, call.name, call.error
+        )
+        self._changed()
