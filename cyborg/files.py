@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -62,12 +63,12 @@ def write_durably(path: Path, content: bytes) -> None:
     :raises OSError: it is not, and the file is gone.
     """
     try:
-        with path.open("wb") as file:
+        with open(path, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
     except OSError:
-        path.unlink(missing_ok=True)
+        _remove(path)
         raise
 
 
@@ -77,13 +78,24 @@ def replace_durably(path: Path, content: bytes) -> None:
     When this returns the content is on the disk. Whoever reads meanwhile finds the old
     content or the new one.
 
-    :raises OSError: it is not written, and the old content stays.
+    :raises OSError: it may be lost with the host's power. What is there is the old content or
+        the new one, whole.
     """
     temporary = path.with_suffix(".new")
     make_private(path.parent)
     write_durably(temporary, content)
-    os.replace(temporary, path)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        _remove(temporary)
+        raise
     sync_directory(path.parent)
+
+
+def _remove(path: Path) -> None:
+    """Delete a file if that is possible: what is wrong already is to be told, not this."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def sync_directory(directory: Path) -> None:

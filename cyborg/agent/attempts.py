@@ -89,7 +89,7 @@ class Attempts:
             self._journal.start(task.work)
         except JournalError as failure:
             LOG.error("work refused %s reason=%s", task.log_fields(), failure)
-            return Ended(str(failure))
+            return Ended(str(failure), not_begun=True)
         return None
 
     def _ended(self, task: Task, ended: Ended) -> Ended:

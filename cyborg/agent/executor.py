@@ -4,7 +4,7 @@ What a message means (:mod:`cyborg.agent.decide`) depends on what is known of it
 
 * *older than what is known*, or has other steps at the same generation: dropped;
 * *waiting or running*: not begun twice, only its end is told under the newest generation;
-* *finished well in this boot*: answered from the journal;
+* *finished well in this boot*: answered from the journal, each attempt once;
 * *failed*: answered from the journal if it is the same attempt, else done again;
 * *begun before a restart or finished before a reboot*: done again.
 
@@ -31,7 +31,8 @@ from cyborg.agent.attempts import Attempts, NotAllowed
 from cyborg.agent.calls import Calls
 from cyborg.agent.card_queues import CardQueues
 from cyborg.agent.decide import Answer, Begin, Drop, Join, decide
-from cyborg.agent.job_reports import Ended, EndReporter, JobReports
+from cyborg.agent.ends import EndReporter
+from cyborg.agent.job_reports import Ended, JobReports
 from cyborg.agent.journal import Journal
 from cyborg.agent.steps import BitstreamSource, CannotPerform, performers_of
 from cyborg.agent.task import Task
@@ -71,8 +72,8 @@ class Executor:
         self._bitstreams = bitstreams
         self._calls = calls
         self._attempts = Attempts(host, journal, conductor, report_changed)
-        self._ends = EndReporter(host, conductor, sleep)
         self._threads = Threads("executor")
+        self._ends = EndReporter(host, conductor, sleep, self._threads)
         self._queues = CardQueues[Task](self._run, self._threads)
         # Guards all below, and the tasks.
         self._lock = threading.Lock()
@@ -101,7 +102,7 @@ class Executor:
                     task = tasks[known.index(joined)]
                     task.work = replace(task.work, generation=work.generation)
                 case Answer(error, away):
-                    self._tell(work, Ended(error, away), context.get_current())
+                    self._ends.report(work, Ended(error, away), context.get_current())
                 case Begin(superseding):
                     self._supersede([task for task in tasks if task.work in superseding])
                     self._begin(work)
@@ -136,7 +137,7 @@ class Executor:
             performers = performers_of(work, self._drivers, self._bitstreams)
         except CannotPerform as failure:
             LOG.warning("work refused job=%s reason=%s", work.job_uuid, failure)
-            self._tell(work, Ended(str(failure)), origin)
+            self._ends.report(work, Ended(str(failure), not_begun=True), origin)
             return
         task = Task(work, performers, origin, self._calls)
         if task.is_slow_to_make_ready:
@@ -198,7 +199,7 @@ class Executor:
     def _close(self, task: Task, ended: Ended) -> None:
         self._forget(task)
         if not task.superseded:
-            self._tell(task.work, ended, task.context)
+            self._ends.report(task.work, ended, task.context)
 
     def _forget(self, task: Task) -> None:
         tasks = self._tasks[task.work.job_uuid]
@@ -206,6 +207,3 @@ class Executor:
         if not tasks:
             del self._tasks[task.work.job_uuid]
         task.let_go()
-
-    def _tell(self, work: Work, ended: Ended, origin: context.RequestContext | None) -> None:
-        self._threads.start(self._ends.report, work, ended, origin)

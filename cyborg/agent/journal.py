@@ -14,6 +14,7 @@ import enum
 import json
 import os
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from cyborg.domain.clock import Clock
 from cyborg.domain.errors import CyborgError
 from cyborg.domain.plain import from_plain, to_plain
 from cyborg.domain.work import Work
-from cyborg.files import make_private, sync_directory, write_durably
+from cyborg.files import replace_durably
 
 LOG = log.getLogger(__name__)
 
@@ -73,8 +74,19 @@ def read_boot_id() -> str:
 class Journal:
     """The files. Safe for several threads, as long as each job is one thread's at a time."""
 
-    def __init__(self, directory: Path, clock: Clock, boot_id: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock,
+        boot_id: str,
+        failed: Callable[[OSError], None] = lambda _error: None,
+    ) -> None:
+        """Make a journal; its directory is made when it is needed.
+
+        :param failed: called with each failure to write.
+        """
         self._directory = directory
+        self._failed = failed
         self._clock = clock
         self._boot_id = boot_id
 
@@ -86,7 +98,7 @@ class Journal:
     def start(self, work: Work) -> None:
         """Record that hardware is about to be touched; after the return that is durable.
 
-        :raises JournalError: it could not be recorded. What was recorded before still is.
+        :raises JournalError: it may not be durable. What was recorded before may still be.
         """
         self._write(Entry(VERSION, self._boot_id, Phase.STARTED, work, None))
 
@@ -95,7 +107,7 @@ class Journal:
 
         :param away: it failed because the device was not there.
 
-        :raises JournalError: it could not be recorded: it still counts as started.
+        :raises JournalError: it may not be durable: then it still counts as started.
         """
         self._write(Entry(VERSION, self._boot_id, Phase.FINISHED, work, error, away))
 
@@ -152,13 +164,10 @@ class Journal:
 
     def _write(self, entry: Entry) -> None:
         path = self._path(entry.work.job_uuid)
-        temporary = path.with_suffix(".new")
         try:
-            make_private(self._directory)
-            write_durably(temporary, json.dumps(to_plain(entry)).encode())
-            os.replace(temporary, path)
-            sync_directory(self._directory)
+            replace_durably(path, json.dumps(to_plain(entry)).encode())
         except OSError as error:
+            self._failed(error)
             raise JournalError(f"The agent's journal cannot be written: {error}") from error
 
 

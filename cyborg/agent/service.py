@@ -23,6 +23,7 @@ from cyborg.agent.journal import Journal, read_boot_id
 from cyborg.agent.report import Reporter
 from cyborg.agent.resuming import Resumption
 from cyborg.agent.scan import Scanner
+from cyborg.agent.state import StateWatch, require_writable
 from cyborg.clients.glance import load_glance
 from cyborg.domain.clock import utcnow
 from cyborg.domain.errors import ConfigurationError
@@ -41,6 +42,9 @@ LOG = log.getLogger(__name__)
 
 #: Seconds that a report which is under way may take to end when the agent stops.
 REPORT_PATIENCE = 1.0
+
+#: Where below its state directory the agent keeps what.
+_JOURNAL, _BITSTREAMS = "journal", "bitstreams"
 
 
 class AgentService:
@@ -72,27 +76,13 @@ class AgentService:
         """
         host = provider_name(self._conf)
         state = Path(self._conf.state_path) / "agent"
+        require_writable(state, state / _JOURNAL, state / _BITSTREAMS)
         self._hold = _hold(state)
         drivers = load_drivers(DriverEnvironment(self._conf, host, Host(state), time.sleep))
         self._warn_of(drivers)
         conductor = AgentsDoorClient(self._transport, lambda: float(self._conf.agent.rpc_timeout))
-        journal = Journal(state / "journal", utcnow, read_boot_id())
-        cache = BitstreamCache(state / "bitstreams", utcnow)
-        cache.remove_unfinished()
-        bitstreams = Bitstreams(self._conf, load_glance(self._conf), cache)
-        calls = Calls(partial(call_limit, self._conf), self._wake)
-        scanner = Scanner(drivers, calls.hanging)
-        self._reporter = self._make_reporter(host, scanner, conductor, journal, bitstreams)
-        self._executor = Executor(
-            host,
-            {driver.name: driver for driver in drivers},
-            journal,
-            conductor,
-            self._stopping.wait,
-            bitstreams=bitstreams,
-            calls=calls,
-            report_changed=self._wake,
-        )
+        boot_id = self._make_parts(host, state, drivers, conductor)
+        assert self._executor is not None and self._reporter is not None
         endpoint = TableEndpoint(WORK_USE_CASES, self._executor.submit)
         self._server = Server(self._transport, agent_door(host), AGENT_SERVER, endpoint)
         conductor.connect()
@@ -100,7 +90,7 @@ class AgentService:
         resumption = Resumption(
             host,
             conductor,
-            partial(introduction, journal.boot_id, self._interval()),
+            partial(introduction, boot_id, self._interval()),
             self._stopping.wait,
             float(self._conf.bind_timeout),
         )
@@ -154,21 +144,46 @@ class AgentService:
     def _interval(self) -> float:
         return float(self._conf.periodic_interval)
 
-    def _make_reporter(
-        self,
-        host: str,
-        scanner: Scanner,
-        conductor: AgentsDoorClient,
-        journal: Journal,
-        bitstreams: Bitstreams,
-    ) -> Reporter:
+    def _make_parts(
+        self, host: str, state: Path, drivers: Sequence[Driver], conductor: AgentsDoorClient
+    ) -> str:
+        """Make what reports and what works, and what both share; return this boot's id."""
+        watch = StateWatch(state / _JOURNAL, self._wake)
+        journal = Journal(state / _JOURNAL, utcnow, read_boot_id(), watch.failed)
+        cache = BitstreamCache(state / _BITSTREAMS, utcnow)
+        cache.remove_unfinished()
+        bitstreams = Bitstreams(self._conf, load_glance(self._conf), cache)
+        calls = Calls(partial(call_limit, self._conf), self._wake)
+        scanner = Scanner(drivers, lambda device: calls.hanging(device) or watch.reason())
+
         def scan() -> Snapshot:
             journal.purge()
             bitstreams.purge()
+            watch.probe()
             return scanner.scan(self._conf.agent.discovery_timeout)
 
+        self._reporter = self._make_reporter(host, scan, conductor, journal.boot_id)
+        self._executor = Executor(
+            host,
+            {driver.name: driver for driver in drivers},
+            journal,
+            conductor,
+            self._stopping.wait,
+            bitstreams=bitstreams,
+            calls=calls,
+            report_changed=self._wake,
+        )
+        return journal.boot_id
+
+    def _make_reporter(
+        self,
+        host: str,
+        scan: Callable[[], Snapshot],
+        conductor: AgentsDoorClient,
+        boot_id: str,
+    ) -> Reporter:
         def introduce() -> Mapping[str, Any] | None:
-            return introduction(journal.boot_id, self._interval())
+            return introduction(boot_id, self._interval())
 
         return Reporter(host, scan, conductor, self._interval, introduce=introduce)
 

@@ -27,6 +27,7 @@ def read(
     prepare: Callable[[cfg.ConfigOpts], None] | None = None,
     needs_database: bool = False,
     config_files: Sequence[str] | None = None,
+    logs: bool = True,
 ) -> cfg.ConfigOpts:
     """Return the global configuration, read, checked, and with logging set up.
 
@@ -34,6 +35,7 @@ def read(
     one that every command uses.
 
     :param prepare: registers further options before anything is read.
+    :param logs: False: it is a command for a person, which says what it has to say by itself.
     :raises ConfigurationError: a value is wrong or missing, or a file cannot be read.
     :raises SystemExit: after ``--help`` or ``--version``, or for an unknown argument.
     """
@@ -53,7 +55,8 @@ def read(
     except cfg.Error as error:
         raise ConfigurationError(joined(error)) from error
     check(conf, needs_database)
-    log.setup(conf, "cyborg")
+    if logs:
+        log.setup(conf, "cyborg")
     return conf
 
 

@@ -1,215 +1,42 @@
-"""cyborg-manage: what an operator does once for a cloud.
-
-It reads no ``cyborg.conf``: it is for whoever administers Keystone, on any machine.
-"""
+"""cyborg-manage: what an operator does for a cloud, once or when something seems wrong."""
 
 from __future__ import annotations
 
 import argparse
-import functools
-import getpass
-import logging
-import os
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from collections.abc import Sequence
 
-from keystoneauth1 import exceptions as keystone
-
-from cyborg.cmd import configuration
-from cyborg.domain.errors import ConfigurationError
+from cyborg.cmd import bootstrap_command, configuration
 from cyborg.version import version
 
-if TYPE_CHECKING:
-    from cyborg.cmd.cloud import Cloud
-
 PROG = "cyborg-manage"
-COMMAND = "bootstrap"
 
-#: The service user's password, where no file has it.
-PASSWORD_VARIABLE = "CYBORG_SERVICE_PASSWORD"  # noqa: S105 -- a name
-
-TROUBLE = 1
-INTERRUPTED = 130
-
-_INTERFACES = ("public", "internal", "admin")
-
-_HELP = "Make in Keystone what the service needs."
-_DESCRIPTION = f"""{_HELP} Always: the roles accelerator_user and accelerator_admin. Where asked
-for: the service with its endpoints, and the service user. What is there is left as it is; an
-endpoint with another URL is changed. It can be run again at any time. Who asks must be Keystone's
-administrator, by options, OS_ variables or clouds.yaml, as for every OpenStack client."""
+_AUDIT = "audit"
+_AUDIT_HELP = "Compare the database, Placement and Nova, and say what disagrees."
 
 
 def manage(arguments: Sequence[str]) -> int:
     """Do what the arguments say."""
+    if arguments and arguments[0] == _AUDIT:
+        # It reads cyborg.conf, and oslo.config its arguments.
+        from cyborg.cmd import audit  # noqa: PLC0415 -- slow to import
+
+        return audit.audit(arguments[1:])
     # For --version there is no need to load openstacksdk, nor for OS_CLOUD to be right.
-    cloud = _cloud(arguments) if COMMAND in arguments else None
-    parser, bootstrap = _parsers(cloud)
-    with configuration.one_line():
-        options = parser.parse_args(list(arguments))
-        if not options.service_user and (options.password_file or options.update_password):
-            bootstrap.error("a password without --service-user")
-    assert cloud
-    # What libraries warn of is in the error, too, which shall be one line.
-    logging.getLogger().addHandler(logging.NullHandler())
-    try:
-        return _bootstrap(options, cloud)
-    except KeyboardInterrupt:
-        print(f"{PROG}: interrupted; run it again to complete", file=sys.stderr)
-        return INTERRUPTED
-
-
-def _cloud(arguments: Sequence[str]) -> Cloud:
-    from cyborg.cmd.cloud import Cloud  # noqa: PLC0415 -- slow to import
-
-    return Cloud(PROG, arguments)
-
-
-def _parsers(
-    cloud: Cloud | None,
-) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    asked = bootstrap_command.COMMAND in arguments
+    cloud = bootstrap_command.cloud_of(arguments) if asked else None
     parser = argparse.ArgumentParser(prog=PROG, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"{PROG} {version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    bootstrap = commands.add_parser(
-        COMMAND,
-        usage=f"{PROG} {COMMAND} [OPTION ...]",
-        help=_HELP,
-        description=_DESCRIPTION,
-        parents=[cloud.parser] if cloud else [],
-        allow_abbrev=False,
-    )
-    add = bootstrap.add_argument_group("What to make").add_argument
-    add("--dry-run", action="store_true", help="Look only, and say what would be made.")
-    _add_catalogue(add)
-    _add_service_user(add)
-    return parser, bootstrap
-
-
-def _add_catalogue(add: Callable[..., object]) -> None:
-    add("--service", action="store_true", help="The service cyborg of type accelerator.")
-    for interface in _INTERFACES:
-        add(
-            f"--{interface}-url",
-            metavar="URL",
-            type=_url,
-            help=f"The service, with this {interface} endpoint: http://HOST:6666/v2 or the like.",
-        )
-    add(
-        "--region",
-        metavar="NAME",
-        help="The endpoints' region, made if it is missing; by default that of the cloud.",
-    )
-
-
-def _add_service_user(add: Callable[..., object]) -> None:
-    add(
-        "--service-user",
-        metavar="NAME",
-        nargs="?",
-        const="cyborg",
-        help="This user, by default cyborg, with the roles admin and service in the service "
-        f"project. Its password is in --password-file, in {PASSWORD_VARIABLE}, or asked for.",
-    )
-    add(
-        "--service-project",
-        metavar="NAME",
-        default="service",
-        help="The user's project, by default service, made if it is missing.",
-    )
-    add(
-        "--service-domain",
-        metavar="NAME",
-        default="Default",
-        help="Name or id of the domain of user and project, by default Default.",
-    )
-    add("--password-file", metavar="FILE", type=Path, help="Has the service user's password.")
-    add("--update-password", action="store_true", help="Change that of a user who is there.")
-
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or text != text.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} is not the URL of a service")
-    return text
-
-
-def _bootstrap(options: argparse.Namespace, cloud: Cloud) -> int:
-    from cyborg.cmd import bootstrap  # noqa: PLC0415 -- slow to import, as the next
-    from cyborg.cmd.cloud import ERRORS, identity_of  # noqa: PLC0415 -- as the last
-
-    try:
-        connection = cloud.connect(options)
-        urls = {name: url for name in _INTERFACES if (url := getattr(options, f"{name}_url"))}
-        region = options.region or connection.config.get_region_name("identity")
-        if urls and not region:
-            raise ConfigurationError("no region for the endpoints: --region")
-        make = bootstrap.Bootstrap(identity_of(connection), _say, dry_run=options.dry_run)
-        make.roles()
-        if options.service or urls:
-            make.catalogue(bootstrap.Catalogue(region, urls))
-        if options.service_user:
-            make.service_user(
-                bootstrap.ServiceUser(
-                    name=options.service_user,
-                    project=options.service_project,
-                    domain=options.service_domain,
-                    password=functools.partial(_password, options.password_file),
-                    update_password=options.update_password,
-                )
-            )
-    except bootstrap.BootstrapError as error:
-        return _trouble(configuration.joined(error))
-    except ERRORS as error:
-        return _trouble(_reason(error))
-    return 0
-
-
-def _password(file: Path | None) -> str:
-    """Return the service user's password.
-
-    :raises ConfigurationError: there is none.
-    """
-    if file:
-        try:
-            password = file.read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"cannot read the password: {error}") from error
-    elif password := os.environ.get(PASSWORD_VARIABLE, ""):
-        return password
-    elif sys.stdin.isatty():
-        password = getpass.getpass("Password of the service user: ")
-        if getpass.getpass("Once more: ") != password:
-            raise ConfigurationError("these were two passwords")
-    if not password:
-        raise ConfigurationError(
-            f"no password of the service user: --password-file or {PASSWORD_VARIABLE}"
-        )
-    return password
-
-
-def _reason(error: Exception) -> str:
-    # Keystone's own text says what, not what to do.
-    match getattr(error, "status_code", None) or getattr(error, "http_status", None):
-        case 401:
-            return f"Keystone does not accept the credentials: {configuration.joined(error)}"
-        case 403:
-            return f"Keystone's administrator is needed: {configuration.joined(error)}"
-    if isinstance(error, keystone.ConnectFailure | keystone.DiscoveryFailure):
-        return f"Keystone cannot be reached: {configuration.joined(error)}"
-    return f"Keystone: {configuration.joined(error)}"
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _trouble(text: str) -> int:
-    print(f"{PROG}: {text}", file=sys.stderr)
-    return TROUBLE
+    bootstrap = bootstrap_command.add_parser(commands, cloud)
+    commands.add_parser(_AUDIT, help=_AUDIT_HELP)
+    with configuration.one_line():
+        options = parser.parse_args(list(arguments))
+        if cloud is None:
+            parser.error(f"the command comes first: {PROG} {_AUDIT} ...")
+        if not options.service_user and (options.password_file or options.update_password):
+            bootstrap.error("a password without --service-user")
+    return bootstrap_command.bootstrap(options, cloud)
 
 
 def main() -> None:

@@ -54,6 +54,20 @@ class AtOnce:
         return 1_000
 
 
+class LeftToOthers:
+    """Takes it, and leaves it to whoever looks after the row."""
+
+    def first(self, key: str, work: Callable[[], None]) -> bool:
+        """Do nothing."""
+        return True
+
+    again = first
+
+    def room(self) -> int:
+        """There is no room."""
+        return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     conf: cfg.ConfigOpts

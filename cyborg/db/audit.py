@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from cyborg.db.job_rows import found
 from cyborg.db.statements import MARIADB
 from cyborg.db.tables import (
     accelerator_requests,
@@ -88,7 +89,7 @@ def read_facts(connection: sa.Connection) -> Facts:
         handles={row.id: _handle(row, now) for row in connection.execute(_HANDLES)},
         devices=tuple(_devices(connection)),
         deployables={each.uuid: each for each in _deployables(connection)},
-        jobs=tuple(_job(row, now) for row in _rows(connection, jobs)),
+        jobs=tuple(_jobs(connection, now)),
         events=tuple(_event(row, now) for row in _rows(connection, outbox)),
         hosts={row.name: _host(row, now) for row in _rows(connection, hosts)},
         counters=tuple(_counters(connection)),
@@ -189,7 +190,15 @@ def _deployables(connection: sa.Connection) -> list[DeployableFact]:
     ]
 
 
-def _job(row: sa.Row[Any], now: datetime.datetime) -> JobFact:
+def _jobs(connection: sa.Connection, now: datetime.datetime) -> list[JobFact]:
+    rows = _rows(connection, jobs).all()
+    # The conductors' own have nothing to be read.
+    of_agents = [row for row in rows if row.kind not in set(ProviderJobKind)]
+    unreadable = {each.uuid: each.why for each in found(of_agents).unreadable}
+    return [_job(row, now, unreadable.get(row.uuid)) for row in rows]
+
+
+def _job(row: sa.Row[Any], now: datetime.datetime, unreadable: str | None) -> JobFact:
     return JobFact(
         id=row.id,
         uuid=row.uuid,
@@ -203,6 +212,7 @@ def _job(row: sa.Row[Any], now: datetime.datetime) -> JobFact:
         last_error=row.last_error,
         due_for=(now - row.leased_until).total_seconds(),
         late_for=_since(row.deadline, now),
+        unreadable=unreadable,
     )
 
 
@@ -246,14 +256,14 @@ def _counters(connection: sa.Connection) -> list[CounterFact]:
         .select_from(counters.join(hosts).outerjoin(consumptions).outerjoin(_handles))
         .order_by(counters.c.id)
     )
-    found: dict[int, sa.Row[Any]] = {}
+    by_id: dict[int, sa.Row[Any]] = {}
     amounts: dict[int, dict[str, int]] = defaultdict(dict)
     for row in connection.execute(query):
-        found[row.id] = row
+        by_id[row.id] = row
         if row.hardware is not None:
             amounts[row.id][row.hardware] = row.amount
     return [
-        CounterFact(row.host, row.name, row.capacity, amounts[id_]) for id_, row in found.items()
+        CounterFact(row.host, row.name, row.capacity, amounts[id_]) for id_, row in by_id.items()
     ]
 
 

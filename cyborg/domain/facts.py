@@ -102,6 +102,8 @@ class JobFact:
     due_for: float
     #: Seconds since its deadline; None: it has none.
     late_for: float | None
+    #: Why nobody can do it: its row is not understood.
+    unreadable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class Kind(enum.StrEnum):
     GIVEN_TWICE = "given-twice"
     COUNTERS_DIFFER = "counters-differ"
     # Work
+    JOB_UNREADABLE = "job-unreadable"
     JOB_WITHOUT_SUBJECT = "job-without-subject"
     JOB_AGAINST_STATE = "job-against-state"
     WAITING_WITHOUT_JOB = "waiting-without-job"
@@ -67,6 +68,7 @@ class About(enum.StrEnum):
 REMEDIES: Mapping[Kind, str] = {
     Kind.HOLDING_WITHOUT_HANDLE: "what was to be released is ended",
     Kind.HANDLE_NOT_HELD: "the handle is cleaned before anybody gets it",
+    Kind.JOB_UNREADABLE: "the job is deleted, and begun anew if it is waited for",
     Kind.JOB_WITHOUT_SUBJECT: "the job is deleted",
     Kind.JOB_AGAINST_STATE: "the job is deleted",
     Kind.WAITING_WITHOUT_JOB: "the release is begun anew; a bind has failed",

@@ -12,8 +12,8 @@ TIMES = 10
 #: Seconds that are always waited.
 LEAST = 300.0
 
-#: Seconds for which nobody leases a job, or waits before it is done again.
-LONGEST_LEASE = 3600.0
+#: Seconds for which nobody leases a job, or waits before it is done again; twice the longest pause.
+LONGEST_LEASE = 7200.0
 
 
 @dataclass(frozen=True, slots=True)

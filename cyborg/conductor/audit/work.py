@@ -14,6 +14,7 @@ from cyborg.domain.states import AT_WORK, RELEASING, ArqState
 _STATES = {
     JobKind.PREPARE: frozenset({ArqState.BIND_STARTED}),
     JobKind.RELEASE: RELEASING,
+    JobKind.RESTORE: frozenset({ArqState.BOUND}),
 }
 
 
@@ -22,8 +23,14 @@ def of_jobs(facts: Facts) -> Iterator[Disagreement]:
     by_uuid = {handle.uuid: handle for handle in facts.handles.values()}
     for job in facts.jobs:
         subject = job.subject.partition("/")[2]
+        if job.unreadable is not None:
+            # One of another release's kinds may be read there.
+            ours = job.kind in set(JobKind)
+            words = f"cannot be read: {job.unreadable}"
+            yield _about(Kind.JOB_UNREADABLE, job, words, healable=ours)
+            continue
         match job.kind:
-            case JobKind.PREPARE | JobKind.RELEASE:
+            case JobKind.PREPARE | JobKind.RELEASE | JobKind.RESTORE:
                 yield from _of_request(facts, job)
             case JobKind.CLEAN:
                 yield from _of_handle(job, by_uuid.get(subject))

@@ -14,7 +14,7 @@ from cyborg.conductor import binding, creating, finishing
 from cyborg.conductor.audit.database import database_disagreements
 from cyborg.conductor.audit.disagreement import Disagreement
 from cyborg.conductor.audit.limits import Limits
-from cyborg.conductor.environment import AtOnce, Environment
+from cyborg.conductor.environment import Environment, LeftToOthers
 from cyborg.db.accelerator_requests import list_requests
 from cyborg.db.audit import hold_still
 from cyborg.db.tables import accelerator_requests, attach_handles, jobs, metadata
@@ -138,18 +138,9 @@ def told(nova: NovaStandIn) -> list[tuple[str, str]]:
     return [(event["tag"], event["status"]) for sent in nova.received for event in sent.events]
 
 
-class Nobody(AtOnce):
-    """Takes what is to be told, and is gone before it has told it."""
-
-    def first(self, key: str, work: Callable[[], None]) -> bool:
-        return True
-
-    again = first
-
-
 def silent(env: Environment) -> Environment:
     """Return a conductor that is gone when it should send its events."""
-    return dataclasses.replace(env, senders=Nobody())
+    return dataclasses.replace(env, senders=LeftToOthers())
 
 
 def interrupted(env: Environment, meanwhile: Callable[[], object]) -> Environment:

@@ -21,6 +21,7 @@ MODULES = (
     "cyborg.cmd.standalone",
     "cyborg.cmd.dbsync",
     "cyborg.cmd.manage",
+    "cyborg.cmd.audit",
     "cyborg.cmd.bootstrap",
 )
 

@@ -221,6 +221,8 @@ class Conductor:
         self.finished: queue.Queue[tuple[str, int, str | None]] = queue.Queue()
         #: Jobs whose device was said to be away.
         self.away: list[str] = []
+        #: Jobs that were said not to have been begun.
+        self.not_begun: list[str] = []
         #: Called with each question; what it returns is the answer.
         self.answer: Callable[[str, int, int], bool] = lambda *_question: True
         #: Job, generation and step of each question.
@@ -257,12 +259,21 @@ class Conductor:
         self.reports.append(snapshot)
 
     def finish_job(
-        self, host: str, uuid: str, generation: int, error: str | None, *, away: bool = False
+        self,
+        host: str,
+        uuid: str,
+        generation: int,
+        error: str | None,
+        *,
+        away: bool = False,
+        not_begun: bool = False,
     ) -> None:
         assert host == HOST
         self._fail(self.errors)
         if away:
             self.away.append(uuid)
+        if not_begun:
+            self.not_begun.append(uuid)
         self.finished.put((uuid, generation, error))
 
     def next_finished(self) -> tuple[str, int, str | None]:

@@ -97,7 +97,14 @@ class Owners:
             return True
 
     def finish_job(
-        self, host: str, uuid: str, generation: int, error: str | None, *, away: bool = False
+        self,
+        host: str,
+        uuid: str,
+        generation: int,
+        error: str | None,
+        *,
+        away: bool = False,
+        not_begun: bool = False,
     ) -> None:
         assert host == HOST
         with self.lock:

@@ -154,9 +154,10 @@ def test_what_an_earlier_release_has_journaled_is_told_as_one_plain_line(bench: 
     written = json.loads(file.read_text())
     del written["away"]
     file.write_text(json.dumps({**written, "error": HOSTILE}))
-    bench.submit(make_release())
-    assert bench.conductor.next_finished() == (job_uuid(1), 1, PLAIN)
-    assert bench.conductor.away == []
+    again = Bench(bench.directory)
+    again.submit(make_release())
+    assert again.conductor.next_finished() == (job_uuid(1), 1, PLAIN)
+    assert again.conductor.away == []
 
 
 @given(st.text(st.characters(categories=None)))

@@ -9,8 +9,8 @@ import pytest
 from oslo_context import context
 
 from cyborg.agent.calls import Calls
+from cyborg.agent.ends import REPORT_DELAYS
 from cyborg.agent.executor import Executor
-from cyborg.agent.job_reports import REPORT_DELAYS
 from cyborg.agent.journal import Journal, Phase
 from cyborg.domain.clock import utcnow
 from cyborg.domain.errors import RemoteError, ServiceUnavailable
@@ -134,6 +134,7 @@ def test_failures_are_told(
     bench.submit(make_work())
     assert bench.conductor.next_finished() == (job_uuid(1), 1, message)
     bench.close()
+    assert bench.conductor.not_begun == []
     assert ("Traceback" in caplog.text) is not isinstance(error, DriverError)
 
 
@@ -141,6 +142,7 @@ def test_unknown_driver(bench: Bench) -> None:
     bench.submit(make_work(driver="gone_driver"))
     _, _, error = bench.conductor.next_finished()
     assert error == "The driver gone_driver is not enabled on this host."
+    assert bench.conductor.not_begun == [job_uuid(1)]
 
 
 def test_a_card_does_one_thing_at_a_time(bench: Bench) -> None:
@@ -249,8 +251,12 @@ class TestAskedAgain:
         bench.submit(make_work(generation=2))
         assert bench.conductor.next_finished() == (job_uuid(1), 2, "no")
         bench.submit(make_work(generation=2))
-        assert bench.conductor.next_finished() == (job_uuid(1), 2, "no")
+        assert bench.everything_told() == [], "it was told moments ago"
+        again = restarted(bench)
+        again.submit(make_work(generation=2))
+        assert again.conductor.next_finished() == (job_uuid(1), 2, "no")
         assert len(bench.driver.calls) == 1
+        assert again.driver.calls == []
 
     def test_failed_newer_generation(self, bench: Bench) -> None:
         bench.driver.errors["handle-1"] = DriverError("no")
@@ -364,6 +370,7 @@ class TestJournalTrouble:
         assert error is not None
         assert error.startswith("The agent's journal cannot be written: ")
         assert bench.driver.calls == []
+        assert bench.conductor.not_begun == [job_uuid(1)]
 
     def test_disk_full(self, bench: Bench, directory: Path) -> None:
         directory.mkdir()

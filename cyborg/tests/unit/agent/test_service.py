@@ -24,7 +24,7 @@ from cyborg.agent.service import AgentService
 from cyborg.domain.clock import new_uuid
 from cyborg.domain.errors import ConfigurationError
 from cyborg.domain.inventory import Snapshot, digest_of
-from cyborg.domain.model import JobKind
+from cyborg.domain.model import DeviceCondition, JobKind
 from cyborg.domain.report_check import check_report
 from cyborg.domain.work import Handle, Prepare, Release, Work
 from cyborg.drivers.loader import NAMESPACE
@@ -32,6 +32,7 @@ from cyborg.rpc.agent import AgentClient
 from cyborg.rpc.server import Server
 from cyborg.rpc.table import TableEndpoint
 from cyborg.rpc.transport import AGENTS_DOOR, agent_door, get_client
+from cyborg.tests.unit.agent.full_disk import full_from
 from cyborg.tests.unit.agent.helpers import HOST, PATIENCE
 from cyborg.tests.unit.drivers.helpers import make_conf, our_entry_points
 
@@ -76,7 +77,14 @@ class Conductor:
         return True
 
     def finish_job(
-        self, host: str, uuid: str, generation: int, error: str | None, *, away: bool = False
+        self,
+        host: str,
+        uuid: str,
+        generation: int,
+        error: str | None,
+        *,
+        away: bool = False,
+        not_begun: bool = False,
     ) -> None:
         assert host == HOST
         self.finished.put((uuid, generation, error))
@@ -252,6 +260,62 @@ def test_an_unknown_driver_keeps_it_from_starting(
     with pytest.raises(ConfigurationError, match="known: fake_driver"):
         service.start()
     service.stop(0)
+
+
+def test_a_state_that_cannot_be_written_keeps_it_from_starting(
+    conf: cfg.ConfigOpts, make: Callable[..., AgentService]
+) -> None:
+    """Field case K14. /proc refuses root too."""
+    conf.set_override("state_path", "/proc/cyborg")
+    service = make()
+    with pytest.raises(ConfigurationError, match=r"^The agent's state cannot be written: /proc/"):
+        service.start()
+    service.stop(0)
+
+
+def test_a_disk_that_fills_while_it_runs(
+    conductor: Conductor, make: Callable[..., AgentService]
+) -> None:
+    """Nothing is offered as long as that lasts."""
+    service = make(standalone=True)
+    service.start()
+    _, before = conductor.reports.get(timeout=PATIENCE)
+    with full_from():
+        service.reload()
+        _, full = conductor.reports.get(timeout=PATIENCE)
+        [found] = full.devices
+        assert found.condition is DeviceCondition.FAILED
+        assert "agent/journal: No space left on device." in str(found.condition_reason)
+    service.reload()
+    _, after = conductor.reports.get(timeout=PATIENCE)
+    assert after.digest() == before.digest()
+
+
+def test_a_card_that_hangs_is_reported_at_once_and_when_it_does_no_more(
+    conf: cfg.ConfigOpts,
+    monkeypatch: pytest.MonkeyPatch,
+    transport: Any,
+    conductor: Conductor,
+    make: Callable[..., AgentService],
+) -> None:
+    conf.set_override("prepare_hangs", [0], "fake_driver")
+    conf.set_override("devices", 2, "fake_driver")
+    monkeypatch.setattr("cyborg.agent.service.call_limit", lambda _conf, _name: 0.0)
+    service = make(standalone=True)
+    service.start()
+    _, before = conductor.reports.get(timeout=PATIENCE)
+    work = make_work(Snapshot(before.devices[:1]), JobKind.PREPARE)
+    AgentClient(transport).start(HOST, work)
+    _, hung = conductor.reports.get(timeout=PATIENCE)
+    assert [each.condition for each in hung.devices] == [
+        DeviceCondition.FAILED,
+        DeviceCondition.HEALTHY,
+    ]
+    _, _, error = conductor.finished.get(timeout=PATIENCE)
+    assert hung.devices[0].condition_reason == error
+    conf.set_override("prepare_hangs", [1], "fake_driver")
+    _, after = conductor.reports.get(timeout=PATIENCE)
+    assert after.digest() == before.digest()
 
 
 class BlockedServer:
