@@ -114,10 +114,14 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _only(arguments: argparse.Namespace) -> set[str]:
+    return {number for number in arguments.only.split(",") if number}
+
+
 def _go(arguments: argparse.Namespace, faults: Sequence[Fault]) -> int:
     wanted = settings.short() if arguments.short else settings.long()
     wanted = replace(wanted, database=arguments.database, queues=arguments.queues)
-    only = {number for number in arguments.only.split(",") if number}
+    only = _only(arguments)
     rows = []
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="cyborg-chaos-"))
@@ -147,7 +151,12 @@ def _interrupted(number: int, _frame: object) -> NoReturn:
 def main() -> int:
     """Try what is asked for, and print the table."""
     arguments = _arguments()
-    faults = [fault for fault in all_faults() if fault.is_short or not arguments.short]
+    only = _only(arguments)
+    faults = [
+        fault
+        for fault in all_faults()
+        if fault.is_short or not arguments.short or fault.number in only
+    ]
     if arguments.list:
         for fault in faults:
             _print(f"{fault.number:4} {fault.what}: {fault.target}")

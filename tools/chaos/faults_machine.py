@@ -29,7 +29,7 @@ def booted_anew(world: World) -> str:
     held = _bound(world, 6)
     period = world.settings.option("DEFAULT", "periodic_interval")
     world.kill(SLOW)
-    before = world.log(SLOW).count("kind=prepare")
+    before = _restored(world)
     boot_id = new_uuid()
     world.machine(SLOW).joinpath("boot_id").write_text(boot_id)
     world.begin(SLOW)
@@ -37,13 +37,18 @@ def booted_anew(world: World) -> str:
     heard = time.monotonic()
     waited("a whole host", lambda: _is_whole(world, boot_id), 60)
     seconds = time.monotonic() - heard
-    prepared = world.log(SLOW).count("kind=prepare") - before
+    prepared = _restored(world) - before
     for boot in held:
         world.load.see(boot)
     world.load.at_once(world.load.delete, held, 4)
     assert prepared >= len(held), f"{prepared} of {len(held)} were prepared again"
     within(seconds, 2 * period, "a whole host")
     return f"{len(held)} ARQs kept and prepared again, {seconds:.1f} s of {2 * period:g}"
+
+
+def _restored(world: World) -> int:
+    lines = world.log(SLOW).splitlines()
+    return sum("work finished" in line and "kind=restore" in line for line in lines)
 
 
 def _host(world: World) -> tuple[str, bool]:
@@ -55,7 +60,7 @@ def _host(world: World) -> tuple[str, bool]:
 
 def _is_whole(world: World, boot_id: str) -> bool:
     """Return whether all of the host is offered, and nothing is being prepared."""
-    jobs = world.rows("SELECT id FROM jobs WHERE kind = 'prepare' AND host = :name", name=SLOW)
+    jobs = world.rows("SELECT id FROM jobs WHERE kind = 'restore' AND host = :name", name=SLOW)
     return _host(world) == (boot_id, False) and not jobs
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 from fault import Fault
 from load import Boot, Target
@@ -12,6 +16,10 @@ from settings import NARROW
 from world import World, providers
 
 _CLIENTS = 50
+_ROOT = Path(__file__).resolve().parents[2]
+_RACES = ("test_races.py", "test_hardware_races.py")
+#: Of each race, and seconds for all of them.
+_ROUNDS, _RACES_SECONDS = 100, 900
 
 
 def _fight(world: World) -> str:
@@ -36,7 +44,31 @@ def _fight(world: World) -> str:
     return f"1 bound, {statuses[409]} x 409, in {seconds:.1f} s"
 
 
+def _races(_world: World) -> str:
+    """The races of "make races", in a process of their own."""
+    files = [str(_ROOT / "cyborg/tests/functional/conductor" / name) for name in _RACES]
+    command = [sys.executable, "-m", "pytest", "-q", "--timeout", "0", *files]
+    done = subprocess.run(  # noqa: S603 -- our own words
+        command,
+        cwd=_ROOT,
+        env={**os.environ, "CYBORG_TEST_RACES": str(_ROUNDS)},
+        capture_output=True,
+        text=True,
+        timeout=_RACES_SECONDS,
+        check=False,
+    )
+    last = done.stdout.strip().splitlines()[-1]
+    assert done.returncode == 0, done.stdout[-2000:]
+    return f"{_ROUNDS} rounds of each: {last}"
+
+
 FAULTS = (
+    Fault(
+        "F21",
+        "bind, unbind, delete and report at once",
+        "exactly one wins, a handle is free once",
+        _races,
+    ),
     Fault(
         "F22",
         "50 clients fight for 1 handle",

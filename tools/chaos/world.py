@@ -31,6 +31,12 @@ from cyborg.tests.servers import (
 from cyborg.tests.servers.databases import DatabaseServer
 from cyborg.tests.servers.keystone import REGION
 
+_SERVICES = {
+    "placement": "placement",
+    "compute": "nova",
+    "image": "glance",
+    "identity": "keystone",
+}
 _TIMEOUTS = {"placement": 10, "nova": 5, "glance": 10}
 _DATABASES: dict[str, Callable[[], DatabaseServer]] = {"mariadb": MariaDB, "postgresql": PostgreSQL}
 
@@ -103,7 +109,7 @@ class World(Processes):
         self.ways = Ways({name: address_in(url, 0) for name, url in urls.items()})
         self._stack.callback(self.ways.close)
         self.urls = {name: through(url, self.ways[name].port) for name, url in urls.items()}
-        for kind, name in (("placement", "placement"), ("compute", "nova"), ("image", "glance")):
+        for kind, name in _SERVICES.items():
             self.keystone.register(kind, name, self.urls[name])
         for host in self.hosts:
             self.placement.make_root(host)
@@ -123,7 +129,12 @@ class World(Processes):
         groups["keystone_authtoken"] = credentials | {"www_authenticate_uri": self.urls["keystone"]}
         for name, seconds in _TIMEOUTS.items():
             groups[name] = credentials | {"region_name": REGION, "timeout": seconds}
-        groups["oslo_messaging_rabbit"] = {"rabbit_retry_backoff": 1, "rabbit_interval_max": 2}
+        groups["oslo_messaging_rabbit"] = {
+            "rabbit_retry_backoff": 1,
+            "rabbit_interval_max": 2,
+            # After which what was meant for a killed process is gone.
+            "rabbit_transient_queues_ttl": 30,
+        }
         if self.settings.queues == "quorum":
             quorum = self._stack.enter_context(quorum_queues(self.folder))
             for name, options in quorum.items():
