@@ -144,7 +144,7 @@ class World(Processes):
     def _wait(self) -> None:
         for host in self.hosts.values():
             for uuid in providers(host):
-                wait_for(f"the provider {uuid}", partial(self._is_published, uuid), 30)
+                wait_for(f"the provider {uuid}", partial(self._is_published, uuid))
         admin = self.cloud.as_user("admin")
         wait_for("the API", lambda: admin.status("GET", "/v2/devices") == 200)
         self.cloud.profile()

@@ -34,7 +34,9 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(200)
         self.send_header("Content-Length", "0")
-        if self.headers.get("Connection") == "close":
+        # As cheroot takes it, behind which Keystone and Placement are.
+        self.close_connection = self.headers.get_all("Connection") == ["close"]
+        if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
 
