@@ -12,18 +12,23 @@ from cyborg.tests.servers import Keystone, MariaDB, Placement, RabbitMQ
 from cyborg.tests.servers.plugin import require
 
 ROOT = Path(__file__).parents[4]
+#: Seconds. With two processors that have nothing else to do it takes less than 90.
+LIMIT = 540
 
 
-# On a machine that has nothing else to do it takes less than 90 s.
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(LIMIT + 60)
 def test_nothing_is_lost_in_the_faults_that_matter_most() -> None:
     for kind in (MariaDB, RabbitMQ, Keystone, Placement):
         require(kind)
-    done = subprocess.run(
-        [sys.executable, ROOT / "tools/chaos/chaos.py", "--short"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+    command = [sys.executable, ROOT / "tools/chaos/chaos.py", "--short"]
+    output = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, text=True
+    ) as child:
+        try:
+            printed, _ = child.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            # It ends what it has started, which a kill would leave.
+            child.terminate()
+            printed, _ = child.communicate()
+    assert child.returncode == 0, printed[-8000:]
