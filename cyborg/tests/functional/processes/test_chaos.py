@@ -20,7 +20,7 @@ LIMIT = 540
 def test_nothing_is_lost_in_the_faults_that_matter_most() -> None:
     for kind in (MariaDB, RabbitMQ, Keystone, Placement):
         require(kind)
-    command = [sys.executable, ROOT / "tools/chaos/chaos.py", "--short"]
+    command = [sys.executable, str(ROOT / "tools/chaos/chaos.py"), "--short"]
     output = subprocess.PIPE
     with subprocess.Popen(
         command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, text=True
