@@ -151,7 +151,26 @@ def bad_drivers(world: World) -> str:
     world.reload(NARROW)
     waited("the old condition", lambda: _is(world, "healthy"), timeout + 15)
     told = ", ".join(f"{name} {took:.1f} s" for name, took in seconds.items())
-    return f"the other driver's news: {told} (a scan may take {timeout:g} s)"
+    return f"others' news: {told} of {timeout:g}; {_hanging_call(world)}"
+
+
+def _hanging_call(world: World) -> str:
+    """Preparing a device hangs; its bind fails in time, and that of another device does not."""
+    load, limit = world.load, world.settings.option("agent", "call_timeout")
+    first, second = (Target(SLOW, uuid) for uuid in providers(world.hosts[SLOW])[:2])
+    world.reload(SLOW, prepare_hangs=0)
+    boot, other = load.bound(first), load.bound(second)
+    assert boot is not None and other is not None
+    load.see(other)
+    load.delete(other)
+    told = load.events.wait(boot.arqs, boot.answered + limit + 30)
+    assert told is not None, "Nova is not told of a prepare that hangs"
+    assert world.cloud.events_of(boot.server, "failed"), "a prepare that hangs has ended well"
+    load.delete(boot)
+    world.reload(SLOW)
+    waited("a healthy device", partial(_is, world, "healthy", SLOW), limit + 30)
+    seconds = within(told - boot.answered, limit + 5, "the end of a prepare that hangs")
+    return f"a hanging prepare was cut after {seconds:.1f} s of {limit:g}"
 
 
 def _query(table: sa.Table) -> sa.Select[Any]:
@@ -164,12 +183,12 @@ def _has_more_troubles(world: World, before: int) -> bool:
     return world.log(NARROW).count(_TROUBLE) > before
 
 
-def _is(world: World, condition: str) -> bool:
-    """Return whether the first device of the narrow host is in a condition."""
+def _is(world: World, condition: str, host: str = NARROW) -> bool:
+    """Return whether the first device of a host is in a condition."""
     [row] = world.rows(
         "SELECT v.* FROM devices v JOIN deployables d ON d.device_id = v.id"
         " WHERE d.rp_uuid = :uuid",
-        uuid=providers(world.hosts[NARROW])[0],
+        uuid=providers(world.hosts[host])[0],
     )
     return condition in row
 

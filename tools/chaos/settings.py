@@ -60,6 +60,7 @@ _COMMON: dict[str, dict[str, Any]] = {
     "agent": {
         "enabled_drivers": "fake_driver,chaos_driver",
         "discovery_timeout": 60,
+        "call_timeout": 60,
         "rpc_timeout": 8,
     },
     "api": {"rpc_timeout": 8},
@@ -68,7 +69,7 @@ _COMMON: dict[str, dict[str, Any]] = {
 }
 
 _SHORT: dict[str, dict[str, Any]] = {
-    "agent": {"discovery_timeout": 3},
+    "agent": {"discovery_timeout": 3, "call_timeout": 4},
     "DEFAULT": {"periodic_interval": 2, "graceful_shutdown_timeout": 20},
     "conductor": {"job_poll_interval": 0.3, "job_lease": 4, "provider_comparison_interval": 8},
 }
