@@ -11,6 +11,9 @@ DATA := .standalone
 # For "make fuzz": cases an operation, a persona and a microversion; and on what.
 EXAMPLES := 500
 DATABASE := sqlite
+# For "make chaos": the database, which is not SQLite, and the kind of queues.
+CHAOS_DATABASE := $(if $(filter-out sqlite,$(DATABASE)),$(DATABASE),mariadb)
+QUEUES := classic
 # For "make mutations": which, all if there is none, and how many at the same time.
 ONLY :=
 JOBS := 2
@@ -59,6 +62,14 @@ hardware-model: $(VENV)/.test ## Let modelled hardware move and break at length 
 races: $(VENV)/.test ## Try races over hardware at length on MariaDB and PostgreSQL (ROUNDS=500).
 	@CYBORG_TEST_RACES=$(ROUNDS) $(VENV)/bin/python -m pytest \
 		cyborg/tests/functional/conductor/test_hardware_races.py --timeout 0 -s $(ARGS)
+
+.PHONY: chaos
+chaos: $(VENV)/.test $(SERVICES_VENV)/.made ## Kill, freeze, slow and fill what runs, under load (DATABASE=mariadb, QUEUES=classic).
+	@$(VENV)/bin/python tools/chaos/chaos.py --database $(CHAOS_DATABASE) --queues $(QUEUES) $(ARGS)
+
+.PHONY: chaos-short
+chaos-short: $(VENV)/.test $(SERVICES_VENV)/.made ## The same in 90 s, for the faults that matter most.
+	@$(VENV)/bin/python tools/chaos/chaos.py --short --database $(CHAOS_DATABASE) --queues $(QUEUES) $(ARGS)
 
 .PHONY: benchmark-claims
 benchmark-claims: $(VENV)/.test ## Measure claims beside those of an earlier commit (BEFORE=d17129c, TURNS=5).

@@ -53,6 +53,7 @@ class Server:
         self._stop_wanted.wait()
         try:
             server.stop()
+            _take_what_was_sent(server)
             server.wait()
         except Exception:  # a thread's outermost loop
             LOG.exception("RPC server not stopped topic=%s", self._door.topic)
@@ -74,3 +75,23 @@ class Server:
                 )
             self._stop_wanted.wait(RETRY_INTERVAL)
         return None
+
+
+def _take_what_was_sent(server: Any) -> None:
+    """Have RabbitMQ send nothing more to a stopped server, and serve what it has sent by then.
+
+    oslo.messaging goes on being sent messages until it closes its connection, and what comes while
+    that waits for the broker is acknowledged and thrown away: requests that nobody answers.
+    """
+    listener = getattr(server.listener, "_poll_style_listener", None)
+    consumers = getattr(getattr(listener, "conn", None), "_consumers", None)
+    if listener is None or not consumers:
+        return  # not RabbitMQ
+    try:
+        # The thread that took messages has ended, so the connection is this one's.
+        for consumer, tag in list(consumers.items()):
+            consumer.cancel(tag)
+    except Exception as error:  # whatever the driver's libraries raise, the queue is away
+        LOG.warning("message queue not told of the stop: %s: %s", type(error).__name__, error)
+    while listener.incoming:
+        server._on_incoming([listener.incoming.pop(0)])

@@ -12,6 +12,8 @@ from pathlib import Path
 from commands import CommandFailed, interruptible, run, uninterrupted
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Last, for proxy.py alone: what has the same name here counts here.
+sys.path.append(str(REPOSITORY / "tools" / "chaos"))
 
 #: Names of the stack's processes that ran before us, for the process that follows.
 FOUND = "CYBORG_NOVA_FOUND"

@@ -72,7 +72,9 @@ class GlanceStandIn(StandIn):
         if mode.status is not None:
             response = _refusal(_Fault(mode.status, "The stand-in was told to fail."))
         elif (request.method, request.path) == ("GET", "/"):
-            response = webob.Response(json_body={"versions": [_version(self.url)]}, status=300)
+            response = webob.Response(
+                json_body={"versions": [_version(request.host_url)]}, status=300
+            )
         else:
             response = request.get_response(self._authenticated)
         response.headers["x-openstack-request-id"] = f"req-{uuid4()}"

@@ -74,7 +74,7 @@ class NovaStandIn(StandIn):
         if mode.status is not None:
             return _json(Fault(mode.status, "The stand-in was told to fail.").body, mode.status)
         if request.method == "GET" and request.path in _VERSION_PATHS:
-            return _json(nova_answers.version_document(self.url), 200)
+            return _json(nova_answers.version_document(f"{request.host_url}/v2.1"), 200)
         return request.get_response(self._authenticated)
 
     def _served(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

@@ -1,5 +1,6 @@
 """A private RabbitMQ server, with an Erlang port mapper of its own."""
 
+import re
 import secrets
 import shlex
 import shutil
@@ -120,7 +121,31 @@ class RabbitMQ(Server):
             f'true -> ok = rabbit_vhost:delete(<<"{name}">>, <<"guest">>); false -> ok end.'
         )
 
+    def depths(self, url: str) -> dict[str, int]:
+        """Return how many messages the queues of a virtual host have, delivered ones included.
+
+        :raises ServerError: the server refused or does not answer.
+        """
+        lines = (
+            '[[binary_to_list(element(4, Name)), " ", integer_to_list(Messages), ";"] '
+            "|| [{name, Name}, {messages, Messages}] <- "
+            f"[rabbit_amqqueue:info(Queue, [name, messages]) || Queue <- "
+            f"rabbit_amqqueue:list({_binary(_vhost(url))})]]"
+        )
+        answer = self._evaluate(f"lists:flatten({lines}).")
+        found = re.fullmatch(r'\{ok, (?:"(.*)"|\[\])\}', answer, re.DOTALL)
+        if found is None:
+            raise ServerError(f"{self.title}: depths {answer}")
+        pairs = (each.rsplit(" ", 1) for each in (found[1] or "").split(";") if each)
+        return {name: int(number) for name, number in pairs}
+
     def _call(self, expression: str) -> None:
+        """Evaluate an Erlang expression that has to be ``ok``."""
+        answer = self._evaluate(expression)
+        if answer != "{ok, ok}":
+            raise ServerError(f"{expression!r} answered {answer}")
+
+    def _evaluate(self, expression: str) -> str:
         """Evaluate an Erlang expression in the server: 20 ms, where rabbitmqctl takes 500."""
         command = [self.binary("erl_call"), "-address", f"127.0.0.1:{self._distribution_port}"]
         try:
@@ -135,8 +160,7 @@ class RabbitMQ(Server):
             )
         except subprocess.TimeoutExpired as error:
             raise ServerError(f"{self.title} does not answer {expression!r}") from error
-        if result.stdout.strip() != "{ok, ok}":
-            raise ServerError(f"{expression!r} answered {result.stdout} {result.stderr}")
+        return f"{result.stdout}{result.stderr}".strip()
 
     def _check(self) -> None:
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:

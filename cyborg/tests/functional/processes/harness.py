@@ -17,6 +17,8 @@ from typing import Any
 
 import requests
 
+from cyborg.domain.clock import new_uuid
+
 #: Where pip put our commands.
 COMMANDS = Path(sys.executable).parent
 
@@ -162,6 +164,8 @@ class Deployment:
         self.port = free_port()
         self.api = Api(f"http://127.0.0.1:{self.port}")
         self.processes: list[Process] = []
+        #: What more a process gets in its environment, by its name.
+        self.environments: dict[str, Mapping[str, str]] = {}
         self._settings: dict[str, dict[str, Any]] = {
             "DEFAULT": {
                 "transport_url": transport_url,
@@ -200,7 +204,9 @@ class Deployment:
     def start(self, command: str, name: str, **groups: Mapping[str, Any]) -> Process:
         """Start a process with a configuration of its own."""
         arguments = ["--config-file", self.config(name, **groups)]
-        process = Process(command, arguments, self.folder / f"{name}.log").start()
+        environment = self.environments.get(name, {})
+        log = self.folder / f"{name}.log"
+        process = Process(command, arguments, log, environment=environment).start()
         self.processes.append(process)
         return process
 
@@ -271,6 +277,24 @@ def deployed(
         # Shown where the test fails.
         print(deployment.logs())
         deployment.end()
+
+
+@contextmanager
+def quorum_queues(folder: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    """Return the settings for quorum queues only, with names that do not pile up."""
+    name = f"cyborg-{new_uuid()}"
+    yield {
+        "oslo_concurrency": {"lock_path": folder},
+        "oslo_messaging_rabbit": {
+            "rabbit_quorum_queue": True,
+            "rabbit_transient_quorum_queue": True,
+            "use_queue_manager": True,
+            "hostname": name,
+        },
+    }
+    # Where oslo.messaging numbers the processes of a host.
+    for counter in Path("/dev/shm").glob(f"{name}_*"):
+        counter.unlink()
 
 
 def fault(answer: requests.Response) -> str:

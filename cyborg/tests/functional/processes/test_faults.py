@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import signal
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from cyborg.domain.clock import new_uuid
-from cyborg.tests.functional.processes.harness import Deployment, deployed, wait_for
+from cyborg.tests.functional.processes.harness import Api, Deployment, Process, deployed, wait_for
 from cyborg.tests.servers.mariadb import MariaDB
 from cyborg.tests.servers.postgresql import PostgreSQL
 from cyborg.tests.servers.rabbitmq import RabbitMQ
@@ -232,3 +236,36 @@ def test_sigterm_lets_begun_requests_end(cloud: Deployment) -> None:
     assert seen[:5] == [201] * 5
     assert set(seen[5:]) <= {201, None}
     assert http.end() == 0
+
+
+def _has_served(conductor: Process, times: int) -> bool:
+    return conductor.text().count("conductor serves") >= times
+
+
+def test_a_conductor_that_stops_loses_no_request(cloud: Deployment) -> None:
+    """What it is sent until its connection ends is answered, by it or by the other one."""
+    first = cloud.conductor("conductor-1")
+    cloud.conductor("conductor-2"), cloud.agent(HOST), cloud.http(api={"rpc_timeout": 6})
+    cloud.wait_for_device(HOST)
+    cloud.api.profile("one")
+    over = threading.Event()
+
+    def ask(_number: int) -> Counter[int | None]:
+        api, seen = Api(cloud.api.url), Counter[int | None]()
+        while not over.is_set():
+            seen[
+                api.status("POST", "/v2/accelerator_requests", {"device_profile_name": "one"})
+            ] += 1
+        return seen
+
+    with ThreadPoolExecutor(12) as pool:
+        asked = [pool.submit(ask, number) for number in range(12)]
+        for starts in (2, 3):
+            time.sleep(2)
+            assert first.end() == 0
+            first.start()
+            wait_for("a conductor", partial(_has_served, first, starts))
+        time.sleep(1)
+        over.set()
+    seen = sum((each.result() for each in asked), Counter())
+    assert set(seen) == {201}, seen

@@ -6,9 +6,8 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -19,28 +18,11 @@ from cyborg.tests.functional.processes.harness import (
     Deployment,
     deployed,
     fault,
+    quorum_queues,
     wait_for,
 )
 
 HOST = "compute-1"
-
-
-@contextmanager
-def quorum_queues(folder: Path) -> Iterator[dict[str, dict[str, Any]]]:
-    """Return the settings for quorum queues only, with names that do not pile up."""
-    name = f"cyborg-{new_uuid()}"
-    yield {
-        "oslo_concurrency": {"lock_path": folder},
-        "oslo_messaging_rabbit": {
-            "rabbit_quorum_queue": True,
-            "rabbit_transient_quorum_queue": True,
-            "use_queue_manager": True,
-            "hostname": name,
-        },
-    }
-    # Where oslo.messaging numbers the processes of a host.
-    for counter in Path("/dev/shm").glob(f"{name}_*"):
-        counter.unlink()
 
 
 @pytest.fixture(params=["mariadb", "postgresql", "mariadb quorum"])
