@@ -18,8 +18,11 @@ from cyborg.domain.work import Work
 
 LOG = log.getLogger(__name__)
 
-#: Most seconds between two questions, and seconds between two looks whether all is done.
-MOST_DELAY, LOOK = 15.0, 0.1
+#: Seconds until the question is asked again, doubled each time, and the most of them.
+FIRST_DELAY, MOST_DELAY = 1.0, 15.0
+
+#: Seconds between two looks whether all is done.
+LOOK = 0.1
 
 
 class Resumes(Protocol):
@@ -79,5 +82,5 @@ class Resumption:
                 level = logging.ERROR if error.code == HostTaken.code else logging.WARNING
                 LOG.log(level, "not told what to prepare first host=%s reason=%s", self.host, error)
             failures += 1
-            if self.wait(backoff(failures, MOST_DELAY)):
+            if self.wait(backoff(failures, MOST_DELAY, FIRST_DELAY)):
                 return []

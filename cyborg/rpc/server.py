@@ -83,7 +83,7 @@ def _take_what_was_sent(server: Any) -> None:
     oslo.messaging goes on being sent messages until it closes its connection, and what comes while
     that waits for the broker is acknowledged and thrown away: requests that nobody answers.
     """
-    listener = getattr(server.listener, "_poll_style_listener", None)
+    listener = getattr(getattr(server, "listener", None), "_poll_style_listener", None)
     consumers = getattr(getattr(listener, "conn", None), "_consumers", None)
     if listener is None or not consumers:
         return  # not RabbitMQ
