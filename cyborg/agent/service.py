@@ -20,6 +20,7 @@ from cyborg.agent.identity import introduction, provider_name
 from cyborg.agent.journal import Journal, read_boot_id
 from cyborg.agent.report import Reporter
 from cyborg.agent.scan import Scanner
+from cyborg.clients import credentials
 from cyborg.clients.glance import load_glance
 from cyborg.domain.clock import utcnow
 from cyborg.domain.errors import ConfigurationError
@@ -90,6 +91,9 @@ class AgentService:
         endpoint = TableEndpoint(WORK_USE_CASES, self._executor.submit)
         self._server = Server(self._transport, agent_door(host), AGENT_SERVER, endpoint)
         conductor.connect()
+        credentials.try_in_background(
+            credentials.trial_of(self._conf, "glance"), self._stopping.wait
+        )
         self._server.start()
         self._report_loop = threads.serve(
             "report", self._report, conductor, self._reporter, done=self._stopped.is_set
