@@ -95,7 +95,8 @@ def test_at_the_start(cloud: Deployment, rabbitmq: RabbitMQ, rabbit_url: str, na
         check_lines(process, 0)
     TROUBLES[name].end(rabbitmq, rabbit_url)
     cloud.wait_for_device(HOST)
-    cloud.api.profile("one")
+    body = [{"name": "one", "groups": [{"resources:FPGA": "1"}]}]
+    wait_for("a change", lambda: cloud.api.status("POST", "/v2/device_profiles", body) == 201)
     assert works(cloud)
 
 
