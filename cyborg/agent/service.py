@@ -24,6 +24,7 @@ from cyborg.agent.report import Reporter
 from cyborg.agent.resuming import Resumption
 from cyborg.agent.scan import Scanner
 from cyborg.agent.state import StateWatch, require_writable
+from cyborg.clients import credentials
 from cyborg.clients.glance import load_glance
 from cyborg.domain.clock import utcnow
 from cyborg.domain.errors import ConfigurationError
@@ -86,6 +87,9 @@ class AgentService:
         endpoint = TableEndpoint(WORK_USE_CASES, self._executor.submit)
         self._server = Server(self._transport, agent_door(host), AGENT_SERVER, endpoint)
         conductor.connect()
+        credentials.try_in_background(
+            credentials.trial_of(self._conf, "glance"), self._stopping.wait
+        )
         self._server.start()
         resumption = Resumption(
             host,

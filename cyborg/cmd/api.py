@@ -5,6 +5,7 @@ Under uwsgi, gunicorn and the like, :mod:`cyborg.wsgi.api` is served instead.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from oslo_config import cfg
@@ -12,6 +13,7 @@ from oslo_log import log
 
 from cyborg.api.app import build_application, conductor_client
 from cyborg.api.server import HttpServer, check_exposure, load_tls
+from cyborg.clients import credentials
 from cyborg.cmd import configuration, process
 from cyborg.db.database import ReadDatabase
 from cyborg.domain.errors import ConfigurationError
@@ -42,6 +44,8 @@ class ApiService:
         :raises ConfigurationError: the port is not to be had, others could use the service
             unauthenticated, or policy, the paste file, Keystone or TLS are not as they must be.
         """
+        self._conf = conf
+        self._stopping = threading.Event()
         check_exposure(conf, conf.allow_unauthenticated_remote)
         if conf.api.api_workers is not None:
             LOG.warning("[api] api_workers is not used: this is one process with threads")
@@ -64,12 +68,15 @@ class ApiService:
     def start(self) -> None:
         """Serve in the background."""
         self._conductor.connect()
+        trials = credentials.trial_of_keystone(self._conf)
+        credentials.try_in_background(trials, self._stopping.wait)
         # Where the queue is there, the first change need not be answered 503.
         self._conductor.wait_until_reached(2 * PING_TIMEOUT)
         self._server.start(self._application)
 
     def stop(self, timeout: float) -> None:
         """Finish the requests that are being served."""
+        self._stopping.set()
         self._server.stop(timeout)
         self._database.dispose()
 

@@ -11,6 +11,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from cyborg import threads
+from cyborg.clients import credentials
 from cyborg.clients.nova import load_nova
 from cyborg.clients.placement import load_placement
 from cyborg.conductor import events, finishing, periodic, providers
@@ -66,8 +67,11 @@ class ConductorService:
             None if standalone else load_nova(conf),
             self._senders,
         )
+        self._trials: list[credentials.Trial] = []
         if not standalone:
             self._warn()
+            for group in ("placement", "nova"):
+                self._trials += credentials.trial_of(conf, group)
         self._servers = [
             Server(transport, door, conf.host, TableEndpoint(use_cases, self._env))
             for door, use_cases in ((API_DOOR, API_USE_CASES), (AGENTS_DOOR, AGENT_USE_CASES))
@@ -78,6 +82,7 @@ class ConductorService:
 
     def start(self) -> None:
         """Begin, in the background: neither database nor message queue need be there yet."""
+        credentials.try_in_background(self._trials, self._stopping.wait)
         threads.serve("conductor-rpc", self._serve, done=self._may_end)
         self._lookers = [
             threads.serve(
