@@ -60,6 +60,9 @@ class Attempts:
                 return NotAllowed(newest.generation)
             LOG.info("work started %s step=%d", task.log_fields(), number)
             failure = task.act(number)
+            if failure is not None and failure.not_begun and number == 0:
+                self._journal.forget(newest.job_uuid)
+                return failure
             if failure is not None:
                 return self._ended(task, failure)
             if performer.changes_report:

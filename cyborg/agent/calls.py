@@ -31,6 +31,10 @@ class CardHangs(DriverError):
     """A call for the card has not returned in time; ``str(error)`` says which."""
 
 
+class CallNotBegun(DriverError):
+    """There is no thread for a call to be had; nothing was touched."""
+
+
 class _Call:
     """One call, and how it has ended."""
 
@@ -88,25 +92,33 @@ class Calls:
         :param longest: seconds that it may take whatever its limit is.
         :raises CardHangs: it has not returned in time; or it was not begun, since an earlier
             one has not.
+        :raises CallNotBegun: this host has no more threads.
         """
         hanging = self.hanging(device)
         if hanging is not None:
             raise CardHangs(hanging)
         call = _Call(device, name, what, f"{self._now():%Y-%m-%d %H:%M:%S} UTC")
         limit = max(self._limit(name), longest)
-        threading.Thread(
-            target=self._run,
-            args=(call, function, context.get_current()),
-            name=f"driver-{name}",
-            # It may hang for ever, and must not keep the process from ending.
-            daemon=True,
-        ).start()
+        self._start(call, function)
         if not call.ended.wait(limit) and self._gives_up(call):
             LOG.error("driver hangs device=%s after %g s: %s", device, limit, call.reason)
             self._changed()
             raise CardHangs(call.reason)
         if call.error is not None:
             raise call.error
+
+    def _start(self, call: _Call, function: Callable[[], None]) -> None:
+        thread = threading.Thread(
+            target=self._run,
+            args=(call, function, context.get_current()),
+            name=f"driver-{call.name}",
+            # It may hang for ever, and must not keep the process from ending.
+            daemon=True,
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise CallNotBegun(f"The agent cannot call the driver: {error}.") from error
 
     def _gives_up(self, call: _Call) -> bool:
         with self._lock:

@@ -9,7 +9,7 @@ from typing import Any
 from oslo_context import context
 from oslo_log import log
 
-from cyborg.agent.calls import Calls, CardHangs
+from cyborg.agent.calls import CallNotBegun, Calls, CardHangs
 from cyborg.agent.job_reports import Ended, reason
 from cyborg.agent.steps import Performer
 from cyborg.domain.errors import CyborgError
@@ -89,6 +89,8 @@ class Task:
             self.calls.make(self.work.device, name, performer.log_fields(), call, longest)
         except CardHangs as error:
             return self._hangs(number, error)
+        except CallNotBegun as error:
+            return replace(self._failed("work not begun", number, error), not_begun=True)
         except DriverError as error:
             return self._failed("work failed", number, error)
         except (Exception, SystemExit) as error:  # a driver may raise anything

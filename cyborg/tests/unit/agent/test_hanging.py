@@ -191,6 +191,27 @@ def _wait_for(gate: threading.Event) -> None:
     assert gate.wait(PATIENCE)
 
 
+@pytest.mark.parametrize("step", [release(), program()])
+def test_without_a_thread_for_it_nothing_is_begun(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, step: Step
+) -> None:
+    """That is no failure of the hardware's, and must not cost a handle."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("driver-"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    bench.submit(work_of(step))
+    error = bench.conductor.next_finished()[2]
+    assert error == "The agent cannot call the driver: can't start new thread."
+    assert bench.conductor.not_begun == [job_uuid(1)]
+    assert bench.driver.calls == []
+    assert bench.journal.get(job_uuid(1)) is None
+
+
 def test_a_slow_driver_has_more_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """What hangs each time that it is released is never clean."""
     monkeypatch.setattr(bench.driver, "longest_call", PATIENCE)
