@@ -41,6 +41,8 @@ def run(conf: cfg.ConfigOpts, services: Sequence[Service]) -> int:
 
     SIGTERM and SIGINT drain; either of them again ends at once. SIGHUP reads the
     configuration files again and changes what can be changed without a restart.
+
+    :raises ConfigurationError: one of them cannot be started.
     """
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
 
@@ -49,8 +51,7 @@ def run(conf: cfg.ConfigOpts, services: Sequence[Service]) -> int:
 
     for number in (*_STOP, signal.SIGHUP):
         signal.signal(number, note)
-    for service in services:
-        service.start()
+    _start(conf, services)
     while (number := signals.get()) not in _STOP:
         _reload(conf, services)
     LOG.info("stopping signal=%s", signal.Signals(number).name)
@@ -60,6 +61,18 @@ def run(conf: cfg.ConfigOpts, services: Sequence[Service]) -> int:
         service.stop(conf.graceful_shutdown_timeout)
     LOG.info("stopped")
     return 0
+
+
+def _start(conf: cfg.ConfigOpts, services: Sequence[Service]) -> None:
+    """Start services; if one cannot be, stop all: their threads would keep the process."""
+    try:
+        for service in services:
+            service.start()
+    except ConfigurationError:
+        # Also one that was not started: the API listens from its beginning.
+        for service in reversed(services):
+            service.stop(conf.graceful_shutdown_timeout)
+        raise
 
 
 def _reload(conf: cfg.ConfigOpts, services: Sequence[Service]) -> None:
