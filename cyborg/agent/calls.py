@@ -73,11 +73,19 @@ class Calls:
             call = self._hanging.get(same_identity(device))
             return None if call is None else call.reason
 
-    def make(self, device: str, name: str, what: str, function: Callable[[], None]) -> None:
+    def make(
+        self,
+        device: str,
+        name: str,
+        what: str,
+        function: Callable[[], None],
+        longest: float = 0.0,
+    ) -> None:
         """Call a driver for a card, and raise what it raises.
 
         :param name: of the call, by which its limit is found.
         :param what: it is about, for the log and the reason.
+        :param longest: seconds that it may take whatever its limit is.
         :raises CardHangs: it has not returned in time; or it was not begun, since an earlier
             one has not.
         """
@@ -85,7 +93,7 @@ class Calls:
         if hanging is not None:
             raise CardHangs(hanging)
         call = _Call(device, name, what, f"{self._now():%Y-%m-%d %H:%M:%S} UTC")
-        limit = self._limit(name)
+        limit = max(self._limit(name), longest)
         threading.Thread(
             target=self._run,
             args=(call, function, context.get_current()),

@@ -83,9 +83,10 @@ class Task:
             performer.let_go()
 
     def _called(self, number: int, name: str, call: Callable[[], None]) -> Ended | None:
-        what = self.performers[number].log_fields()
+        performer = self.performers[number]
+        longest = performer.driver.longest_call
         try:
-            self.calls.make(self.work.device, name, what, call)
+            self.calls.make(self.work.device, name, performer.log_fields(), call, longest)
         except CardHangs as error:
             return self._hangs(number, error)
         except DriverError as error:

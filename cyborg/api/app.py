@@ -22,6 +22,7 @@ from cyborg.api.v2.attributes import AttributesController
 from cyborg.api.v2.deployables import DeployablesController
 from cyborg.api.v2.device_profiles import DeviceProfilesController
 from cyborg.api.v2.devices import DevicesController
+from cyborg.db.clock import DatabaseClock
 from cyborg.db.database import ReadDatabase
 from cyborg.rpc.conductor import ConductorClient
 
@@ -33,6 +34,18 @@ RESOURCES: Mapping[str, type[Resource]] = {
     "device_profiles": DeviceProfilesController,
     "accelerator_requests": AcceleratorRequestsController,
 }
+
+
+def conductor_client(
+    conf: cfg.ConfigOpts, transport: Any, database: ReadDatabase
+) -> ConductorClient:
+    """Return the conductor, which is not reached yet.
+
+    What it is asked for expires by the clock of the database, which both read.
+    """
+    return ConductorClient(
+        transport, lambda: float(conf.api.rpc_timeout), deadlines=DatabaseClock(database)
+    )
 
 
 def build_application(

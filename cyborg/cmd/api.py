@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from oslo_config import cfg
 from oslo_log import log
 
-from cyborg.api.app import build_application
+from cyborg.api.app import build_application, conductor_client
 from cyborg.api.server import HttpServer, check_exposure, load_tls
 from cyborg.cmd import configuration, process
 from cyborg.db.database import ReadDatabase
 from cyborg.domain.errors import ConfigurationError
 from cyborg.rpc.caller import PING_TIMEOUT
-from cyborg.rpc.conductor import ConductorClient
 from cyborg.rpc.transport import get_transport
 
 LOG = log.getLogger(__name__)
@@ -48,8 +47,8 @@ class ApiService:
             LOG.warning("[api] api_workers is not used: this is one process with threads")
         self._server = HttpServer(conf.api.host_ip, conf.api.port, conf.api.threads, load_tls(conf))
         self._server.bind()
-        self._conductor = ConductorClient(transport, lambda: conf.api.rpc_timeout)
         self._database = ReadDatabase(conf)
+        self._conductor = conductor_client(conf, transport, self._database)
         try:
             self._application = build_application(
                 conf,

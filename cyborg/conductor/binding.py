@@ -24,6 +24,7 @@ from cyborg.conductor.asking import Budget
 from cyborg.conductor.checks import (
     Generations,
     require_found,
+    require_in_time,
     require_traits,
     require_unchanged,
 )
@@ -172,6 +173,7 @@ def _bind(request: Bind, wait: bool, unit: Unit) -> bool:
     """Bind what is not bound yet; return False if too few handles were free."""
     connection = unit.connection
     locked = lock_requests(connection, uuids=list(request.bindings), owner_of=request.instance_uuid)
+    require_in_time(unit, locked)
     arqs = _to_bind(request, locked)
     if not arqs:
         return True

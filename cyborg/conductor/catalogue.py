@@ -27,6 +27,7 @@ from cyborg.domain.profiles import (
     parse_groups,
 )
 from cyborg.domain.providers import TRAIT_KEY, TRAIT_NAME
+from cyborg.rpc.context import untimed
 
 LOG = log.getLogger(__name__)
 
@@ -139,7 +140,8 @@ def set_device_status(env: Environment, uuid: str, status: DeviceStatus) -> None
     if status is DeviceStatus.ENABLED:
         # One that is missing was kept because it was disabled. Not in the transaction above: a
         # report locks the host first.
-        run(env, lambda unit: hosts.want_report_about(unit.connection, uuid))
+        with untimed():
+            run(env, lambda unit: hosts.want_report_about(unit.connection, uuid))
 
 
 def create_attribute(env: Environment, deployable: int | str, key: str, value: str) -> Attribute:

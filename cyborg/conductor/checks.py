@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from cyborg.conductor.unit import Unit
 from cyborg.db.attach_handles import BindTarget
 from cyborg.db.attributes import trait_values
 from cyborg.db.database import Connection
@@ -19,6 +20,15 @@ from cyborg.domain.providers import traits_of
 #: ARQ uuid to the generation that the decision was made on; None where it does not depend
 #: on how the ARQ is (a service may do everything).
 Generations = Mapping[str, int] | None
+
+
+def require_in_time(unit: Unit, arqs: Sequence[LockedRequest]) -> None:
+    """Refuse if the caller has left, by what reading the ARQs has told of the time.
+
+    :raises TooLate: so it is.
+    """
+    if arqs:
+        unit.require_in_time(arqs[0].now)
 
 
 def require_found(arqs: Iterable[LockedRequest], uuids: Collection[str]) -> None:

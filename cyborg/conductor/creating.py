@@ -8,7 +8,7 @@ from dataclasses import asdict
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import Unit, run
 from cyborg.db.accelerator_requests import insert_requests
-from cyborg.db.device_profiles import Lock, list_profiles
+from cyborg.db.device_profiles import hold_profile
 from cyborg.db.devices import resource_classes
 from cyborg.domain.errors import DeviceProfileNotFound, InvalidInput
 from cyborg.domain.model import AcceleratorRequest, DeviceProfile
@@ -32,12 +32,13 @@ def create(
 
     def work(unit: Unit) -> list[AcceleratorRequest]:
         connection = unit.connection
-        found = list_profiles(connection, names=[device_profile_name], lock=Lock.SHARED)
-        if not found:
+        found = hold_profile(connection, device_profile_name)
+        if found is None:
             raise DeviceProfileNotFound(
                 f"Device profile '{device_profile_name}' could not be found."
             )
-        profile = found[0]
+        profile = found.profile
+        unit.require_in_time(found.now)
         for group_id in without_resources(profile.groups):
             raise InvalidInput(
                 f"Group {group_id} of device profile '{profile.name}' asks for no resources."

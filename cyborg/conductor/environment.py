@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -80,3 +81,5 @@ class Environment:
     nova: Nova | None = None
     senders: Telling = field(default_factory=AtOnce)
     asking: Asking = field(default_factory=Asking)
+    #: Seconds, of which only differences count.
+    monotonic: Callable[[], float] = time.monotonic

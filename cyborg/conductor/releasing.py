@@ -17,7 +17,12 @@ from functools import partial
 from oslo_log import log
 
 from cyborg.conductor import cleaning, providers
-from cyborg.conductor.checks import Generations, require_found, require_unchanged
+from cyborg.conductor.checks import (
+    Generations,
+    require_found,
+    require_in_time,
+    require_unchanged,
+)
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import Unit, run
 from cyborg.db import attach_handles, freeing
@@ -58,14 +63,22 @@ def unbind(env: Environment, uuids: Sequence[str], generations: Generations = No
     run(env, partial(_unbind, uuids, generations))
 
 
-def delete(env: Environment, uuids: Sequence[str], generations: Generations = None) -> list[str]:
+def delete(
+    env: Environment,
+    uuids: Sequence[str],
+    generations: Generations = None,
+    *,
+    instance_uuid: str | None = None,
+) -> list[str]:
     """Delete the ARQs that are there, in one transaction; return those that are not.
 
+    :param instance_uuid: leave those alone that are not this instance's any more.
     :raises AcceleratorRequestStateConflict: if one is not as the caller was allowed it.
     """
 
     def work(unit: Unit) -> list[str]:
-        arqs = lock_requests(unit.connection, uuids=uuids)
+        arqs = lock_requests(unit.connection, uuids=uuids, instance_uuid=instance_uuid)
+        require_in_time(unit, arqs)
         require_unchanged(arqs, generations)
         _delete(unit, arqs)
         found = {arq.uuid for arq in arqs}
@@ -75,15 +88,22 @@ def delete(env: Environment, uuids: Sequence[str], generations: Generations = No
 
 
 def delete_of_instance(env: Environment, instance_uuid: str) -> None:
-    """Delete every ARQ of an instance; none is a success."""
-    run(
-        env,
-        lambda unit: _delete(unit, lock_requests(unit.connection, instance_uuid=instance_uuid)),
-    )
+    """Delete every ARQ of an instance; none is a success.
+
+    An API of the release before asks for it. Those that it has not seen go, too.
+    """
+
+    def work(unit: Unit) -> None:
+        arqs = lock_requests(unit.connection, instance_uuid=instance_uuid)
+        require_in_time(unit, arqs)
+        _delete(unit, arqs)
+
+    run(env, work)
 
 
 def _unbind(uuids: Sequence[str], generations: Generations, unit: Unit) -> None:
     locked = lock_requests(unit.connection, uuids=uuids)
+    require_in_time(unit, locked)
     require_found(locked, uuids)
     require_unchanged(locked, generations)
     arqs = [arq for arq in locked if arq.state in HOLDING - RELEASING]

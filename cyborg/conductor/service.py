@@ -18,6 +18,7 @@ from cyborg.conductor.endpoint import AGENT_USE_CASES, API_USE_CASES
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.senders import Senders
 from cyborg.db import schema
+from cyborg.db.clock import DatabaseClock
 from cyborg.db.database import Database
 from cyborg.domain import clock
 from cyborg.domain.errors import ServiceUnavailable
@@ -56,8 +57,10 @@ class ConductorService:
         self._env = Environment(
             conf,
             self._database,
-            AgentClient(transport),
-            clock.utcnow,
+            # What a lease has run out of is sent again.
+            AgentClient(transport, lambda: float(conf.conductor.job_lease)),
+            # What is written has the time by which it expires, whatever this host's clock says.
+            DatabaseClock(self._database).now,
             clock.new_uuid,
             None if standalone else load_placement(conf),
             None if standalone else load_nova(conf),

@@ -1,5 +1,8 @@
 """One unit of work: a transaction, the time at which it happens, and what follows its commit.
 
+What a caller has asked for who has left since must not be done: who asks again, elsewhere, would
+find it done on top. So a transaction ends only in time, by the database's clock.
+
 A use case calls :func:`run` with what it does inside. Everything that it does there may be
 rolled back and done once more, so it changes nothing outside of the database: it notes with
 :meth:`Unit.after` what is to follow, and that is done once, after the commit.
@@ -16,8 +19,10 @@ from oslo_log import log
 
 from cyborg.conductor.asking import Budget
 from cyborg.conductor.environment import Environment
+from cyborg.db import clock
 from cyborg.db.database import Connection
-from cyborg.domain.errors import ServiceUnavailable
+from cyborg.domain.errors import ServiceUnavailable, TooLate
+from cyborg.rpc.context import caller_has_left, deadline, untimed
 
 LOG = log.getLogger(__name__)
 
@@ -56,6 +61,37 @@ class Unit:
         #: The conductor's clock, read once: all that is written has one time.
         self.now: datetime.datetime = env.clock()
         self._follow_ups: list[FollowUp] = []
+        #: A moment before the database's clock was read, and what it showed.
+        self._began = env.monotonic()
+        self._clock: datetime.datetime | None = None
+
+    def require_in_time(self, now: datetime.datetime) -> None:
+        """Refuse if the caller has left, and see to it that the end of the transaction does.
+
+        Who has read the database's present anyway saves a statement by this.
+
+        :param now: the database's present at the begin of a statement of this transaction. It
+            may have waited for locks since.
+        :raises TooLate: so it is.
+        """
+        self._clock = now
+        limit = deadline()
+        passed = datetime.timedelta(seconds=self.env.monotonic() - self._began)
+        if limit is not None and (now + passed > limit or caller_has_left()):
+            LOG.warning("too late, nothing is done: nobody waits for it any more")
+            raise TooLate("The request came too late to a conductor, nothing was done; try again.")
+
+    def end(self) -> None:
+        """Refuse if the caller has left meanwhile. The last thing before the commit.
+
+        :raises TooLate: so it is.
+        """
+        if deadline() is None:
+            return
+        if self._clock is None:
+            self._began = self.env.monotonic()
+            self._clock = clock.present(self.connection)
+        self.require_in_time(self._clock)
 
     def after(self, follow_up: FollowUp) -> None:
         """Let something follow the commit; the same once more is done once."""
@@ -77,13 +113,17 @@ def run(env: Environment, work: Callable[[Unit], T], budget: Budget | None = Non
     :param budget: what is left of the caller's, who has asked other services before.
     :param work: may run several times, after a deadlock or a lost race.
     :raises ServiceUnavailable: if the database cannot be reached, or stayed contended.
+    :raises TooLate: if the caller has left.
     """
     units: list[Unit] = []
 
     def attempt(connection: Connection) -> T:
         units.append(Unit(env, connection))
-        return work(units[-1])
+        made = work(units[-1])
+        units[-1].end()
+        return made
 
     result = env.database.run(attempt)
-    units[-1].follow_up(budget or Budget())
+    with untimed():
+        units[-1].follow_up(budget or Budget())
     return result

@@ -219,6 +219,9 @@ def prepared_handles(connection: sa.Connection, host_id: int) -> list[TakenHandl
         accelerator_requests, accelerator_requests.c.id == _handles.c.accelerator_request_id
     ).where(
         _handles.c.host_id == host_id,
+        # It was prepared when it was taken, whatever the driver says since; and it still is what
+        # has to be: nobody frees it without a release.
+        _handles.c.needs_release.is_(sa.true()),
         deployables.c.needs_prepare.is_(sa.true()),
         accelerator_requests.c.state == ArqState.BOUND,
     )

@@ -7,6 +7,7 @@ import enum
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from oslo_db import exception as db_exception
 from cyborg.db.paging import Sorting, changed_at, paged
 from cyborg.db.statements import next_generation
 from cyborg.db.tables import accelerator_requests, device_profiles
+from cyborg.db.types import database_now
 from cyborg.domain.errors import (
     DeviceProfileExists,
     DeviceProfileInUse,
@@ -74,6 +76,26 @@ def list_profiles(
     if lock is not None:
         query = query.with_for_update(read=lock is Lock.SHARED)
     return [_profile(row) for row in connection.execute(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldProfile:
+    """A profile that does not change until the transaction ends."""
+
+    profile: DeviceProfile
+    #: The database's present when the statement began that read it.
+    now: datetime.datetime
+
+
+def hold_profile(connection: sa.Connection, name: str) -> HeldProfile | None:
+    """Return a profile that others may hold as well; None if there is none of the name."""
+    query = (
+        sa.select(_profiles, database_now().label("now"))
+        .where(_profiles.c.name == name)
+        .with_for_update(read=True)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else HeldProfile(_profile(row), row.now)
 
 
 def insert_profile(

@@ -20,6 +20,7 @@ from cyborg.db.database import Contention
 from cyborg.db.sharing import shared_with
 from cyborg.db.statements import case_by, locking_chosen, next_generation
 from cyborg.db.tables import accelerator_requests, attach_handles, deployables, instance_owners
+from cyborg.db.types import database_now
 from cyborg.domain.model import HandleCondition
 from cyborg.domain.states import UNBINDING_FROM, ArqState, Suspicion, showing, sources_of
 
@@ -44,7 +45,12 @@ _COUNTED_APART = (
     .exists()
 )
 
-_READ = sa.select(_arqs, _SHARING.label("sharing"), _COUNTED_APART.label("is_counted_apart"))
+_READ = sa.select(
+    _arqs,
+    _SHARING.label("sharing"),
+    _COUNTED_APART.label("is_counted_apart"),
+    database_now().label("now"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class LockedRequest:
     generation: int
     #: Whose the instance is that a bind names, where that is known already.
     instance_owner: str | None
+    #: The database's present when the statement began that read it.
+    now: datetime.datetime
     #: Providers that offer its hardware in any shape, if there is more than one.
     shares_with: tuple[str, ...] = ()
     #: Its handle is not reported any more, or as one of another class than was asked for: when
@@ -320,6 +328,7 @@ def _locked(row: sa.Row[Any]) -> LockedRequest:
         suspicion=Suspicion(row.suspicion),
         generation=row.generation,
         instance_owner=row.instance_owner,
+        now=row.now,
         shares_with=shared.providers if (shared := shared_with(row.sharing)) else (),
         is_counted_apart=bool(row.is_counted_apart),
     )

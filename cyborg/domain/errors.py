@@ -176,6 +176,13 @@ class ServiceUnavailable(CyborgError):
     http_status = 503
 
 
+class TooLate(CyborgError):
+    """Nobody waits for the answer any more, so nothing was done. Worth trying again."""
+
+    code = "cyborg.too_late"
+    http_status = 503
+
+
 class ReleaseMismatch(CyborgError):
     """Processes of two releases run, and one does not know what the other asks of it.
 

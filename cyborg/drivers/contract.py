@@ -77,7 +77,8 @@ Time
     call that takes longer: it *hangs*, and so does its card. Its work has failed, the card is
     reported as failed whatever ``discover`` says of it, and nothing else is called for it until
     the call returns. What it returns counts for nothing. So give every command that you run a
-    timeout of its own, shorter than that.
+    timeout of its own, shorter than that, and say ``longest_call`` if your hardware is slow: what
+    hangs each time that it is released is never clean.
 
 Idempotence
     Before each ``prepare``, ``release`` and ``program`` the agent asks the conductor whether
@@ -216,6 +217,9 @@ class Driver(ABC):
     OPTIONS: ClassVar[tuple[OptionGroup, ...]] = ()
     #: Its devices do not exist, which an agent in earnest warns of.
     simulated: ClassVar[bool] = False
+    #: Seconds that a ``prepare``, ``release`` or ``check`` of its slowest device can take, if that
+    #: may be more than ``[agent] call_timeout`` has: such a call hangs only later than that.
+    longest_call: float = 0.0
 
     def __init__(self, environment: DriverEnvironment) -> None:
         self.environment = environment

@@ -5,15 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import oslo_messaging
 from kombu import exceptions as kombu_exceptions
 from oslo_log import log
 
 from cyborg import threads
-from cyborg.domain.errors import CyborgError, ReleaseMismatch, RemoteError, ServiceUnavailable
-from cyborg.rpc.transport import current_context, get_client
+from cyborg.domain.errors import (
+    CyborgError,
+    ReleaseMismatch,
+    RemoteError,
+    ServiceUnavailable,
+    TooLate,
+)
+from cyborg.rpc.liveness import PATIENCE, Patience
+from cyborg.rpc.transport import EXPIRES_AT, current_context, get_client
 from cyborg.rpc.wire import open_answer
 
 LOG = log.getLogger(__name__)
@@ -37,6 +44,19 @@ _QUEUE_ERRORS = (
 _NOT_KNOWN = ("NoSuchMethod", "UnsupportedVersion")
 
 
+class Deadlines(Protocol):
+    """A clock that both sides of a call know: the database's."""
+
+    def expires_at(self, seconds: float) -> str:
+        """Return the time in so many seconds, or a moment sooner, in ISO format with its zone.
+
+        :raises ServiceUnavailable: it is not known.
+        """
+
+    def forget(self) -> None:
+        """Look at the clock once more: it goes otherwise than was thought."""
+
+
 class Caller:
     """Calls a door and opens the answers. Fails fast, never hangs.
 
@@ -45,8 +65,22 @@ class Caller:
     every other one is refused at once.
     """
 
-    def __init__(self, transport: Any, door: Any) -> None:
-        self._client = get_client(transport, door)
+    def __init__(
+        self,
+        transport: Any,
+        door: Any,
+        deadlines: Deadlines | None = None,
+        *,
+        listens: bool = False,
+    ) -> None:
+        """Make one that calls a door.
+
+        :param deadlines: by what calls say when they are not waited for any more, if they do.
+        :param listens: give calls up as soon as nobody lives who answers them.
+        """
+        self._client = get_client(transport, door, keep=PATIENCE if listens else None)
+        self._deadlines = deadlines
+        self._patience = Patience() if listens else None
         self._topic = door.topic
         self._reached = threading.Event()
 
@@ -84,34 +118,58 @@ class Caller:
     def call(self, method: str, *, timeout: float, **arguments: Any) -> Any:
         """Call and return the result.
 
+        :param timeout: seconds; what is begun later is not done.
         :raises RemoteError: the other side refused, with its code and status.
         :raises ServiceUnavailable: the queue is not there, or no answer came in time.
         """
         if not self._reached.is_set():
             raise ServiceUnavailable("The message queue has not been reached yet; try again.")
+        context = self._context(timeout)
         with _errors_of(self._topic):
-            prepared = self._client.prepare(timeout=timeout, retry=0)
+            prepared = self._client.prepare(
+                timeout=timeout, retry=0, call_monitor_timeout=self._patience
+            )
             try:
-                return open_answer(prepared.call(current_context(), method, **arguments))
+                return open_answer(prepared.call(context, method, **arguments))
             except RemoteError as error:
-                if error.code == ReleaseMismatch.code:
-                    LOG.error("call not understood topic=%s: %s", self._topic, error)
+                self._note(error)
                 raise
+
+    def _context(self, timeout: float) -> dict[str, Any]:
+        context = current_context()
+        if self._deadlines is not None:
+            context[EXPIRES_AT] = self._deadlines.expires_at(timeout)
+        return context
+
+    def _note(self, error: RemoteError) -> None:
+        if error.code == ReleaseMismatch.code:
+            LOG.error("call not understood topic=%s: %s", self._topic, error)
+        if error.code == TooLate.code and self._deadlines is not None:
+            # We are still here. So it is the clock.
+            self._deadlines.forget()
 
 
 class Client:
     """The base of typed clients: one method a use case; one message each."""
 
     door: ClassVar[Any]
+    #: Give calls up as soon as nobody lives who answers them.
+    listens: ClassVar[bool] = False
 
     def __init__(
-        self, transport: Any, timeout: Callable[[], float], caller: Caller | None = None
+        self,
+        transport: Any,
+        timeout: Callable[[], float],
+        caller: Caller | None = None,
+        *,
+        deadlines: Deadlines | None = None,
     ) -> None:
         """Make a client that has not reached the queue yet.
 
         :param caller: what carries the calls, where it is not the message queue.
+        :param deadlines: by what calls say when they are not waited for any more, if they do.
         """
-        self._caller = caller or Caller(transport, self.door)
+        self._caller = caller or Caller(transport, self.door, deadlines, listens=self.listens)
         self._timeout = timeout
         self.connect = self._caller.connect
         self.wait_until_reached = self._caller.wait_until_reached
@@ -120,15 +178,20 @@ class Client:
         return self._caller.call(method, timeout=self._timeout(), **arguments)
 
 
-def cast(transport: Any, door: Any, method: str, **arguments: Any) -> None:
+def cast(
+    transport: Any, door: Any, method: str, *, keep: float | None = None, **arguments: Any
+) -> None:
     """Send without waiting, and without an answer; may be lost.
+
+    :param keep: seconds after which a queue drops it; by default it waits for ever.
 
     Unlike a call it needs no queue for an answer, which is what would block for ever.
 
     :raises ServiceUnavailable: the queue, or nobody who takes from it, is there.
     """
     with _errors_of(door.topic):
-        get_client(transport, door).prepare(retry=0).cast(current_context(), method, **arguments)
+        client = get_client(transport, door, keep=keep)
+        client.prepare(retry=0).cast(current_context(), method, **arguments)
 
 
 @contextmanager

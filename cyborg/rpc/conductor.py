@@ -18,6 +18,7 @@ class ConductorClient(Client):
     """What the API may ask for."""
 
     door = API_DOOR
+    listens = True
 
     def create_accelerator_requests(
         self, device_profile_name: str, project_id: str | None, by_service: bool = False
@@ -70,19 +71,23 @@ class ConductorClient(Client):
         self._call("unbind", uuids=list(uuids), generations=generations)
 
     def delete_accelerator_requests(
-        self, uuids: Sequence[str], generations: Mapping[str, int] | None = None
+        self,
+        uuids: Sequence[str],
+        generations: Mapping[str, int] | None = None,
+        *,
+        instance_uuid: str | None = None,
     ) -> list[str]:
         """Delete those that exist; return the uuids of those that do not.
 
         :param generations: as with :meth:`bind`.
+        :param instance_uuid: leave those alone that are not this instance's any more.
         """
+        of = {} if instance_uuid is None else {"instance_uuid": instance_uuid}
         return list(
-            self._call("delete_accelerator_requests", uuids=list(uuids), generations=generations)
+            self._call(
+                "delete_accelerator_requests", uuids=list(uuids), generations=generations, **of
+            )
         )
-
-    def delete_accelerator_requests_of(self, instance_uuid: str) -> None:
-        """Delete every ARQ of an instance. None is a success."""
-        self._call("delete_accelerator_requests_of", instance_uuid=instance_uuid)
 
     def create_device_profile(
         self,

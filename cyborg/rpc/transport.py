@@ -7,6 +7,7 @@ processes has its own: see ``doc/source/admin/rabbitmq.rst``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import oslo_messaging
@@ -14,6 +15,11 @@ from oslo_config import cfg
 from oslo_context import context as oslo_context
 from oslo_log import log
 from oslo_messaging.rpc.server import RPCServer
+
+from cyborg import threads
+from cyborg.rpc import rabbit
+from cyborg.rpc.context import MessageContext, answering
+from cyborg.rpc.liveness import Calls
 
 LOG = log.getLogger(__name__)
 
@@ -34,6 +40,10 @@ AGENTS_DOOR = oslo_messaging.Target(
 #: like this, so it is no other agent's.
 AGENT_SERVER = "_agent"
 
+#: When the caller leaves: see :class:`cyborg.rpc.context.MessageContext`. It is the message's
+#: alone, and does not go along with what the work sends.
+EXPIRES_AT = "expires_at"
+
 _CONTEXT_FIELDS = ("request_id", "global_request_id", "user_id", "project_id")
 
 
@@ -44,16 +54,15 @@ def agent_door(host: str) -> Any:
 
 
 class ContextSerializer(oslo_messaging.NoOpSerializer):  # type: ignore[misc]  # untyped
-    """Carries just enough of the request's context to follow it through every log."""
+    """Carries just enough of the request's context to follow it, and to know when to leave it."""
 
     def serialize_context(self, ctxt: Mapping[str, Any]) -> dict[str, Any]:
-        """Keep the fields that logs show."""
-        return {name: ctxt.get(name) for name in _CONTEXT_FIELDS}
+        """Keep the fields that logs show, and when the caller leaves."""
+        return {name: ctxt.get(name) for name in (*_CONTEXT_FIELDS, EXPIRES_AT)}
 
-    def deserialize_context(self, ctxt: Mapping[str, Any]) -> oslo_context.RequestContext:
+    def deserialize_context(self, ctxt: Mapping[str, Any]) -> MessageContext:
         """Make the caller's context this thread's, so that its log lines carry the id."""
-        fields: dict[str, Any] = {name: ctxt.get(name) for name in _CONTEXT_FIELDS}
-        return oslo_context.RequestContext(overwrite=True, **fields)
+        return MessageContext(**{name: ctxt.get(name) for name in (*_CONTEXT_FIELDS, EXPIRES_AT)})
 
 
 def current_context() -> dict[str, Any]:
@@ -64,15 +73,21 @@ def current_context() -> dict[str, Any]:
 
 def get_transport(conf: cfg.ConfigOpts) -> Any:
     """Return the transport that ``transport_url`` names; connects at first use."""
-    return oslo_messaging.get_rpc_transport(conf, allowed_remote_exmods=[])
+    transport = oslo_messaging.get_rpc_transport(conf, allowed_remote_exmods=[])
+    rabbit.adapt(transport)
+    return transport
 
 
-def get_client(transport: Any, door: Any) -> Any:
-    """Return an RPC client. What no queue takes is refused at once, not waited for."""
+def get_client(transport: Any, door: Any, keep: float | None = None) -> Any:
+    """Return an RPC client. What no queue takes is refused at once, not waited for.
+
+    :param keep: seconds after which a queue drops a message; by default as many as its answer is
+        waited for.
+    """
     return oslo_messaging.get_rpc_client(
         transport,
         door,
-        transport_options=oslo_messaging.TransportOptions(at_least_once=True),
+        transport_options=rabbit.Options(keep),
         serializer=ContextSerializer(),
     )
 
@@ -81,14 +96,36 @@ class _CallsOnly(RPCServer):  # type: ignore[misc]  # untyped
     """Drops what is no call, such as an answer whose asker named this queue for it.
 
     Left to oslo.messaging it would occupy a thread for a minute, in which nobody can be told that
-    it was not understood.
+    it was not understood. And tells callers that they are not forgotten, see
+    :mod:`cyborg.rpc.liveness`.
     """
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._calls = Calls()
+
+    def _create_listener(self) -> Any:
+        listener = super()._create_listener()
+        threads.serve("rpc-liveness", self._calls.run, self._has_ended, done=self._has_ended)
+        return listener
+
+    def _has_ended(self) -> bool:
+        return not self._started
+
+    def _on_incoming(self, incoming: Any) -> None:
+        self._calls.take(incoming[0])
+        super()._on_incoming(incoming)
+
     def _process_incoming(self, incoming: Any) -> None:
-        if isinstance(incoming[0].message.get("method"), str):
-            super()._process_incoming(incoming)
-        else:
-            LOG.warning("message dropped, it is no call topic=%s", self._target.topic)
+        [message] = incoming
+        try:
+            if isinstance(message.message.get("method"), str):
+                with answering(partial(self._calls.has_left, message)):
+                    super()._process_incoming(incoming)
+            else:
+                LOG.warning("message dropped, it is no call topic=%s", self._target.topic)
+        finally:
+            self._calls.forget(message)
 
 
 def get_server(transport: Any, door: Any, server: str, endpoint: object) -> Any:

@@ -12,10 +12,9 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log
 
-from cyborg.api.app import build_application
+from cyborg.api.app import build_application, conductor_client
 from cyborg.conf import opts
 from cyborg.db.database import ReadDatabase
-from cyborg.rpc.conductor import ConductorClient
 from cyborg.rpc.transport import get_transport
 from cyborg.version import version
 
@@ -56,13 +55,14 @@ class OncePerProcess:
 
 def make_application(conf: cfg.ConfigOpts) -> OncePerProcess:
     """Return the application; the message queue is reached from the process that serves."""
-    conductor = ConductorClient(get_transport(conf), lambda: conf.api.rpc_timeout)
+    database = ReadDatabase(conf)
+    conductor = conductor_client(conf, get_transport(conf), database)
 
     def connect() -> None:
         conductor.connect()
         conductor.wait_until_reached(_PATIENCE)
 
-    application = OncePerProcess(build_application(conf, ReadDatabase(conf), conductor), connect)
+    application = OncePerProcess(build_application(conf, database, conductor), connect)
     # Where a worker is forked, it begins at once: its first request may be a change.
     os.register_at_fork(after_in_child=application.forked)
     return application

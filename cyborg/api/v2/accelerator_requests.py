@@ -242,18 +242,21 @@ class AcceleratorRequestsController(Resource):
         if not found:
             target = {**own_target(call.context), "bound": True, "bound_by_service": True}
             call.authorizer.require_target(call.context, rules.DELETE, target)
-        if call.context.by_service:
-            self.services.conductor.delete_accelerator_requests_of(instance)
-        else:
-            self._delete_found(call, found)
+        # By their uuids: the instance may have others by the time that a conductor sees to it.
+        self._delete_found(call, found, of=instance)
 
-    def _delete_found(self, call: Call, found: Sequence[AcceleratorRequest]) -> set[str]:
-        """Delete them; return the uuids of those that were still there."""
+    def _delete_found(
+        self, call: Call, found: Sequence[AcceleratorRequest], *, of: str | None = None
+    ) -> set[str]:
+        """Delete them; return the uuids of those that were still there.
+
+        :param of: the instance that they must still be bound to.
+        """
         present = [arq.uuid for arq in found]
         if not present:
             return set()
         gone = self.services.conductor.delete_accelerator_requests(
-            present, _decided_on(call, found)
+            present, _decided_on(call, found), instance_uuid=of
         )
         return set(present) - set(gone)
 

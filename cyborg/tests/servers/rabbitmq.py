@@ -77,6 +77,32 @@ class RabbitMQ(Server):
             f'{_binary(name)}, {_binary(_vhost(url))}, {patterns}, <<"guest">>).'
         )
 
+    def set_password(self, name: str, password: str) -> None:
+        """Let a user have another password from now on; connections that are there stay.
+
+        :raises ServerError: there is no such user, or the server does not answer.
+        """
+        self._call(
+            "ok = rabbit_auth_backend_internal:change_password("
+            f'{_binary(name)}, {_binary(password)}, <<"guest">>).'
+        )
+
+    def add_vhost(self, url: str, users: Sequence[str]) -> None:
+        """Make the virtual host that a URL names, and let users do everything there.
+
+        :raises ServerError: the server refused or does not answer.
+        """
+        self._call(f'ok = rabbit_vhost:add({_binary(_vhost(url))}, <<"guest">>).')
+        for name in users:
+            self.set_rights(url, name, [".*"] * 3)
+
+    def close_connections(self) -> None:
+        """Close every client's connection, as a network that fails would.
+
+        :raises ServerError: the server does not answer.
+        """
+        self._call('ok = rabbit_networking:close_all_connections("test").')
+
     def delete_user(self, name: str) -> None:
         """Delete a user.
 

@@ -50,6 +50,7 @@ CODES = {
     "cyborg.arq.not_resolved": 423,
     "cyborg.deployable.programming_failed": 502,
     "cyborg.release_mismatch": 503,
+    "cyborg.too_late": 503,
     "cyborg.unavailable": 503,
 }
 

@@ -99,7 +99,8 @@ def disagreements(env: Environment, limits: Limits | None = None) -> list[Disagr
 
 def check_audit(env: Environment) -> None:
     """See that an audit finds nothing in the database."""
-    assert [str(each) for each in disagreements(env)] == []
+    found = [str(each) for each in disagreements(env)]
+    assert found == [], found
 
 
 def let_run_out(env: Environment, table: sa.Table, column: str = "leased_until") -> None:

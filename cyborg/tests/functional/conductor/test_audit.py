@@ -555,6 +555,13 @@ def test_it_is_found_and_healed(busy: Environment, broken: Break) -> None:
     assert [each.kind for each in disagreements(busy)] == remaining
 
 
+def test_a_host_that_is_restored_prepares_what_is_bound(busy: Environment) -> None:
+    uuid = bound(busy, READY)
+    change(busy, hosts, hosts.c.name == HOST, withheld="restoring")
+    change(busy, accelerator_requests, accelerator_requests.c.uuid == uuid, state="Bound")
+    check_audit(busy)
+
+
 def test_nothing_that_may_be_dirty_becomes_free(busy: Environment) -> None:
     """Of a handle that nobody holds it is not known what it was used for."""
     for broken in (handle_of_unbound, handle_of_nobody):
@@ -640,7 +647,7 @@ def test_it_sees_one_moment(busy: Environment, other_database: Database) -> None
     seen: list[str] = []
 
     def meanwhile(*event: Any) -> None:
-        if "FROM accelerator_requests" in event[2] and not seen:
+        if "FROM attach_handles" in event[2] and "card_hosts" in event[2] and not seen:
             seen.append(event[2])
             releasing.delete(other, [uuid])
             binding_of_another(other)

@@ -1,8 +1,9 @@
 """Random lives: whatever happens in whatever order, the invariants hold after every step.
 
-Users create, bind, unbind and delete; agents answer well, badly, late, twice or never; cards
-come and go; leases run out; in half of the lives there is a Nova, which takes events, does not,
-or is away. What must hold is read from the database after each step.
+Users create, bind, unbind and delete; agents answer well, badly, late, twice or never, cannot
+begin, or come back from a boot of their host; cards come and go; leases run out; conductors die
+between any two statements; in half of the lives there is a Nova, which takes events, does not, or
+is away. What must hold is read from the database after each step.
 """
 
 from __future__ import annotations
@@ -12,13 +13,23 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, TypeVar
 
 import pytest
 import sqlalchemy as sa
 
 from cyborg.clients.nova import Nova, Server
-from cyborg.conductor import binding, catalogue, creating, events, finishing, releasing
+from cyborg.conductor import (
+    binding,
+    catalogue,
+    creating,
+    events,
+    finishing,
+    inventory,
+    releasing,
+    restoring,
+)
 from cyborg.conductor.environment import AtOnce, Environment
 from cyborg.db.accelerator_requests import list_requests
 from cyborg.db.devices import list_devices
@@ -31,21 +42,26 @@ from cyborg.db.tables import (
     jobs,
     outbox,
 )
+from cyborg.db.types import database_now
 from cyborg.domain.clock import provider_uuid
 from cyborg.domain.errors import CyborgError, ServiceUnavailable
-from cyborg.domain.inventory import DeviceReport
+from cyborg.domain.inventory import DeviceReport, Snapshot
 from cyborg.domain.model import DeviceStatus, EventStatus, JobKind
 from cyborg.domain.states import AT_WORK, BINDABLE, HOLDING, RELEASING, ArqState, may_become
 from cyborg.domain.work import Prepare, Release, Work
+from cyborg.tests.functional.conductor.dying import Died, Mortal, MortalAgents
 from cyborg.tests.functional.conductor.harness import check_audit
 from cyborg.tests.helpers import (
     HOST,
     RecordingAgents,
+    an_interval_later,
     deployable,
     device,
     profile,
     report,
 )
+
+T = TypeVar("T")
 
 INSTANCES = [f"00000000-0000-4000-8000-00000000000{n}" for n in range(4)]
 HANDLES = 3
@@ -137,19 +153,20 @@ class Unreliable(AtOnce):
 class Life:
     """One history of one host, chosen by a seed."""
 
-    def __init__(
-        self, env: Environment, agents: RecordingAgents, seed: int, *, with_nova: bool
-    ) -> None:
+    def __init__(self, env: Environment, seed: int, *, with_nova: bool) -> None:
         numbers = itertools.count(1)
         self.random = random.Random(seed)
+        self.mortal = Mortal(env.database.engine, random.Random(f"death {seed}"))
         self.nova = RandomNova(env, self.random) if with_nova else None
+        self.agents = MortalAgents(self.mortal)
         self.env = dataclasses.replace(
             env,
             new_uuid=lambda: f"{next(numbers):08x}-0000-4000-8000-000000000000",
             nova=self.nova,
             senders=Unreliable(self.random),
+            agents=self.agents,
         )
-        self.agents = agents
+        self.boot = 1
         self.history: list[str] = []
         self.done: Counter[str] = Counter()
         self.seen = Seen()
@@ -159,7 +176,7 @@ class Life:
         self.prepared: set[str] = set()
         profile(self.env, "one")
         profile(self.env, "two", {"resources:FPGA": "2"})
-        report(self.env, *(self.card(part, HANDLES) for part in PARTS))
+        self.reports(*(self.card(part, HANDLES) for part in PARTS))
 
     def live(self, steps: int) -> None:
         """Take so many steps, and look after each."""
@@ -173,6 +190,7 @@ class Life:
             self.answer: 12,
             self.ask: 4,
             self.scan: 3,
+            self.boots: 1,
             self.time_passes: 4,
         }
         if self.nova is not None:
@@ -232,6 +250,7 @@ class Life:
         error = self.random.choices(
             [None, "the card is stuck"], [2, 1 if self.nova is None else 2]
         )[0]
+        not_begun = error is not None and self.random.random() < 0.2
         with self.env.database.reader() as connection:
             current = connection.execute(
                 sa.select(jobs.c.kind).where(
@@ -240,7 +259,23 @@ class Life:
             ).first()
         if current is not None and current.kind == "release" and error is None:
             self.cleaned.update(released_by(work))
-        self.attempt(finishing.finish, HOST, work.job_uuid, work.generation, error)
+        self.attempt(
+            finishing.finish, HOST, work.job_uuid, work.generation, error, not_begun=not_begun
+        )
+
+    def boots(self) -> None:
+        """The host is booted, or its agent alone starts again and asks what is to be done."""
+        self.boot += self.random.random() < 0.7
+        works = self.attempt(restoring.resume, HOST, agent=self.agent())
+        self.agents.sent += [(HOST, work) for work in works or ()]
+
+    def agent(self) -> dict[str, object]:
+        return {"boot_id": f"boot-{self.boot}", "boot_age": 0.0, "interval": 60.0}
+
+    def reports(self, *cards: DeviceReport) -> None:
+        an_interval_later(self.env)
+        wire = Snapshot(devices=cards).to_wire()
+        self.attempt(inventory.report, HOST, wire, agent=self.agent())
 
     def ask(self) -> None:
         """Ask about any work that was ever sent, as an agent does which has got it late."""
@@ -263,7 +298,7 @@ class Life:
         counts = {part: self.random.choice([*[HANDLES] * 6, 1, 0]) for part in PARTS}
         present = [part for part in PARTS if self.random.random() < PRESENT]
         self.history.append(f"scan {counts} {present}")
-        report(self.env, *(self.card(part, counts[part]) for part in present))
+        self.reports(*(self.card(part, counts[part]) for part in present))
 
     def card(self, part: str, count: int) -> DeviceReport:
         # Now and then a driver changes its mind about what its devices need.
@@ -273,7 +308,8 @@ class Life:
     # Time
 
     def time_passes(self) -> None:
-        past = self.env.clock().replace(year=2000)
+        # No more, since a conductor that dies leaves it so.
+        past = database_now(-1)
         with self.env.database.engine.begin() as connection:
             connection.execute(jobs.update().values(leased_until=past))
             if self.random.random() < 1 / 3:
@@ -290,7 +326,7 @@ class Life:
         self.attempt(events.sweep)
 
     def let_run_out(self, column: sa.Column[Any]) -> None:
-        past = self.env.clock().replace(year=2000)
+        past = database_now(-1)
         with self.env.database.engine.begin() as connection:
             connection.execute(
                 outbox.update().where(column.is_not(None)).values({column.name: past})
@@ -331,6 +367,10 @@ class Life:
             assert handle.rp_uuid == arq.device_rp_uuid
             assert handle.host == arq.hostname
             assert arq.instance_uuid in INSTANCES
+        if job is not None and job.kind == JobKind.RESTORE:
+            assert state is ArqState.BOUND
+            assert arq.state_reason == restoring.UNDER_WAY
+            return
         assert (job is not None) is (state in AT_WORK), f"{state}, with the job {job}"
         if job is not None:
             assert job.kind == ("release" if state in RELEASING else "prepare")
@@ -345,7 +385,7 @@ class Life:
             assert event.status == "failed"
         if event is None:
             return
-        assert job is None, "something goes on that Nova is not to be told the end of"
+        assert job is None or job.kind == JobKind.RESTORE, "Nova is not to be told the end of that"
         assert event.instance_uuid == arq.instance_uuid
         if event.status == "completed":
             assert state is ArqState.BOUND
@@ -404,18 +444,26 @@ class Life:
         return self.random.sample(uuids, min(len(uuids), self.random.choice([1, 1, 2])))
 
     def attempt(
-        self, use_case: Callable[..., object], *arguments: object, **options: object
-    ) -> None:
-        """Do it; a refusal must be one that callers know."""
-        self.history.append(f"{use_case.__module__} {use_case.__name__} {arguments} {options}")
+        self, use_case: Callable[..., T], *arguments: object, **options: object
+    ) -> T | None:
+        """Do it; a refusal must be one that callers know, and now and then the conductor dies."""
+        said = f"{use_case.__module__} {use_case.__name__} {arguments} {options}"
+        self.history.append(said[:500])
+        dies = self.random.random() < 0.1
         try:
-            use_case(self.env, *arguments, **options)
+            with self.mortal.somewhere() if dies else nullcontext():
+                result = use_case(self.env, *arguments, **options)
             self.done[use_case.__name__] += 1
+            return result
+        except Died:
+            self.history[-1] += " -> died"
+            self.done["died"] += 1
         except CyborgError as error:
             self.history[-1] += f" -> {error.code}"
             self.done[error.code] += 1
             away = self.nova is not None and use_case is binding.bind
             assert error.http_status in (400, 404, 409, *[503] * away), error
+        return None
 
 
 def released_by(work: Work) -> set[str]:
@@ -438,8 +486,8 @@ _HANDLES = (
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_random_lives(env: Environment, agents: RecordingAgents, seed: int) -> None:
-    life = Life(env, agents, seed, with_nova=seed % 2 == 1)
+def test_random_lives(env: Environment, seed: int) -> None:
+    life = Life(env, seed, with_nova=seed % 2 == 1)
     try:
         life.live(STEPS)
     except BaseException:
@@ -450,8 +498,10 @@ def test_random_lives(env: Environment, agents: RecordingAgents, seed: int) -> N
     assert {"may begin True", "may begin False"} <= set(life.done), life.done
     assert "cyborg.arq.no_free_handle" in life.done
     assert life.done["bind"] >= STEPS / 30
+    assert life.done["died"] >= 3
+    assert life.done["resume"] >= 1
     if life.nova is not None:
-        assert set(life.nova.told) == {"completed", "failed"}
+        assert "completed" in life.nova.told
 
 
 def test_a_release_goes_on_though_the_driver_asks_for_none_any_more(

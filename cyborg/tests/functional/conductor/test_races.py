@@ -144,7 +144,9 @@ def test_ends_of_work_against_what_users_do(
     """
     report(env, device("card", deployable(NAME, 4, needs_prepare=True)))
     profile(env)
-    for users in ([releasing.unbind], [releasing.delete], [releasing.unbind, releasing.delete]):
+    unbind: Callable[..., object] = releasing.unbind
+    delete: Callable[..., object] = releasing.delete
+    for users in ([unbind], [delete], [unbind, delete]):
         for _ in range(8):
             uuid = make(env)
             bind(env, uuid, new_uuid())

@@ -191,6 +191,18 @@ def _wait_for(gate: threading.Event) -> None:
     assert gate.wait(PATIENCE)
 
 
+def test_a_slow_driver_has_more_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What hangs each time that it is released is never clean."""
+    monkeypatch.setattr(bench.driver, "longest_call", PATIENCE)
+    bench.limit = 0.0
+    gate = bench.gate(1)
+    bench.submit(make_work(kind=RELEASE))
+    bench.await_begun(1)
+    assert bench.calls.hanging("card-1") is None
+    gate.set()
+    assert bench.conductor.next_finished() == (job_uuid(1), 1, None)
+
+
 def test_spellings_of_one_card_are_one_card() -> None:
     gate = threading.Event()
     changed = threading.Semaphore(0)

@@ -92,6 +92,8 @@ class RecordingConductor:
     generations: list[Mapping[str, int] | None] = field(default_factory=list)
     #: What the last bind said of the owner.
     owner_is_certain: bool | None = None
+    #: The instance that what the last delete named must still be of.
+    of_instance: str | None = None
 
     def _answer(self, name: str, arguments: Any) -> Any:
         self.calls.append((name, arguments))
@@ -125,13 +127,15 @@ class RecordingConductor:
         self._answer("unbind", list(uuids))
 
     def delete_accelerator_requests(
-        self, uuids: Sequence[str], generations: Mapping[str, int] | None = None
+        self,
+        uuids: Sequence[str],
+        generations: Mapping[str, int] | None = None,
+        *,
+        instance_uuid: str | None = None,
     ) -> list[str]:
         self.generations.append(generations)
+        self.of_instance = instance_uuid
         return self._answer("delete_accelerator_requests", list(uuids)) or []
-
-    def delete_accelerator_requests_of(self, instance_uuid: str) -> None:
-        self._answer("delete_accelerator_requests_of", instance_uuid)
 
     def create_device_profile(
         self, *, name: object, groups: object, description: str | None, uuid: str | None

@@ -29,7 +29,6 @@ from cyborg.tests.unit.api.rows import (
     DELETING,
     DEPLOYABLE,
     DIRECT,
-    DIRECT_INSTANCE,
     GROUPS,
     HANDLE,
     HANDLE_INFO,
@@ -331,12 +330,18 @@ class TestDelete:
         assert api.request("DELETE", f"{PATH}/{segment}", NOVA).status_int == 404
         assert api.conductor.calls == []
 
-    @pytest.mark.parametrize("instance", [INSTANCE, UNKNOWN, DIRECT_INSTANCE])
-    def test_of_an_instance(self, api: Api, instance: str) -> None:
+    @pytest.mark.parametrize(
+        ("instance", "found"),
+        [(INSTANCE, [BOUND]), (STARTED_INSTANCE, [STARTED, STARTED_TOO]), (UNKNOWN, [])],
+    )
+    def test_of_an_instance(self, api: Api, instance: str, found: list[str]) -> None:
+        """What was found, and no other: the instance may have new ones by then."""
         with api.statements() as statements:
             response = api.request("DELETE", f"{PATH}?instance={instance}", NOVA)
         assert (response.status_int, response.body) == (204, b"")
-        assert api.conductor.calls == [("delete_accelerator_requests_of", instance)]
+        sent = [("delete_accelerator_requests", found)] if found else []
+        assert api.conductor.calls == sent
+        assert api.conductor.of_instance == (instance if found else None)
         assert len(statements) == 1
 
     @pytest.mark.parametrize(

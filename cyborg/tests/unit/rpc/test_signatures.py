@@ -30,6 +30,9 @@ PAIRS: list[tuple[type, Mapping[str, Callable[..., Any]], int]] = [
 #: A report is checked by a schema of its own, so its use case takes it as it crosses.
 PLAIN = Snapshot, Mapping[str, Any]
 
+#: What only the release before asks for.
+OLD = {"delete_accelerator_requests_of"}
+
 
 def methods_of(client: type) -> dict[str, Callable[..., Any]]:
     return {
@@ -55,7 +58,7 @@ def test_client_and_use_case_have_the_same_signature(
     client: type, table: Mapping[str, Callable[..., Any]], left_out: int
 ) -> None:
     methods = methods_of(client)
-    assert sorted(methods) == sorted(table)
+    assert sorted(methods) == sorted(table.keys() - OLD)
     for name, method in methods.items():
         sent = [
             tuple(PLAIN[1] if value is PLAIN[0] else value for value in parameter)

@@ -1,0 +1,82 @@
+"""What we want of oslo.messaging's RabbitMQ driver beyond what it has.
+
+A message waits in a queue no longer than it is of use, also one that wants no answer. And a broker
+that says no to a consumer that was there before is tried again after a pause: the driver takes
+no for an end, and its threads then ask again without one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+from typing import Any
+
+import oslo_messaging
+from oslo_log import log
+from oslo_messaging._drivers import common
+from oslo_messaging._drivers.amqpdriver import AMQPDriverBase
+
+LOG = log.getLogger(__name__)
+
+#: Seconds between two tries to take messages, where the queue refuses.
+RETRY_INTERVAL = 2.0
+
+#: Begins of what the driver logs and raises: who catches it logs it as well, with more.
+_SAID_TWICE = ("Unable to connect to AMQP server on", "Failed to consume message", "Failed to publ")
+
+
+class Options(oslo_messaging.TransportOptions):  # type: ignore[misc]  # untyped
+    """How a message is sent: somebody must be there to take it, and in time."""
+
+    def __init__(self, keep: float | None = None) -> None:
+        """Make options.
+
+        :param keep: seconds after which the broker drops what nobody has taken; None: as many
+            as an answer is waited for.
+        """
+        super().__init__(at_least_once=True)
+        self.keep = keep
+
+
+class _Connection(common.ConnectionContext):  # type: ignore[misc]  # untyped
+    """A connection of the driver's, for sending or for consuming."""
+
+    def topic_send(
+        self, *, timeout: float | None = None, transport_options: Any = None, **message: Any
+    ) -> None:
+        """Send a message; the driver's ``timeout`` is how long a queue keeps it."""
+        keep = getattr(transport_options, "keep", None)
+        self.connection.topic_send(
+            timeout=timeout if keep is None else keep,
+            transport_options=transport_options,
+            **message,
+        )
+
+    def consume(self, timeout: float | None = None) -> None:
+        """Take messages, or wait a moment where the broker says no. It may say yes later."""
+        try:
+            self.connection.consume(timeout=timeout)
+        except common.Timeout:
+            raise
+        except Exception as error:  # a library's outermost loop: it would go on without a pause
+            reason = " ".join(str(error).split())
+            LOG.warning("message queue lost, trying again: %s", reason)
+            time.sleep(RETRY_INTERVAL)
+            raise common.Timeout from error
+
+
+def adapt(transport: Any) -> None:
+    """Let a transport be as we want it. One that is none of RabbitMQ stays as it is."""
+    driver = transport._driver
+    if isinstance(driver, AMQPDriverBase):
+        driver._get_connection = partial(_connection, driver)
+        logging.getLogger("oslo.messaging._drivers.impl_rabbit").addFilter(_said_once)
+
+
+def _connection(driver: Any, purpose: str = common.PURPOSE_SEND, retry: Any = None) -> _Connection:
+    return _Connection(driver._connection_pool, purpose=purpose, retry=retry)
+
+
+def _said_once(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_SAID_TWICE)
