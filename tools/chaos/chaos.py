@@ -91,6 +91,7 @@ class Run:
         """Let the fault be over, and see that nothing of it is left."""
         world.mend()
         world.load.check(may_be_silent=True)
+        _expire(world)
         come_to_rest(world, _REST)
         always(world)
         grown = growth(self._before, footprints(world))
@@ -100,6 +101,15 @@ class Run:
         if self._world is not None:
             for log in sorted(self._world.folder.glob("*.log")):
                 _print(f"     log: {log}")
+
+
+def _expire(world: World) -> None:
+    """Delete what was made for a request that got no answer, as its expiry does after a day."""
+    unanswered = world.load.tally.unanswered("POST")
+    orphans = world.rows("SELECT uuid FROM accelerator_requests WHERE state = 'Initial'")
+    assert len(orphans) <= unanswered, f"{len(orphans)} ARQs are nobody's, of {unanswered}"
+    for (uuid,) in orphans:
+        world.load.nova.insist("DELETE", f"/v2/accelerator_requests?arqs={uuid}")
 
 
 def _arguments() -> argparse.Namespace:

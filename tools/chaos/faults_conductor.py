@@ -72,7 +72,7 @@ def _all_killed(world: World) -> str:
     load.at_once(load.see, boots, _THREADS)
     late = max(_end_of(boot) for boot in boots) - started
     load.at_once(load.delete, boots, _THREADS)
-    within(slowest, 5, "a refusal without a conductor")
+    within(slowest, 2, "a refusal without a conductor")
     return f"{within(late, 15, 'the last event'):.1f} s after the start, 503 in {slowest:.1f} s"
 
 
@@ -154,7 +154,7 @@ FAULTS = (
     Fault(
         "F2",
         "both conductors killed, back after 60 s",
-        "the same within 15 s of the start",
+        "the same within 15 s of the start, 503 within 2 s before",
         _all_killed,
     ),
     Fault(

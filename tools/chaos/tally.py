@@ -54,6 +54,11 @@ class Tally:
             wrong = {key: n for key, n in self._answers.items() if key[1] not in ALLOWED | silent}
             assert not wrong, f"answered {wrong}, as in {self._texts[:3]}"
 
+    def unanswered(self, method: str) -> int:
+        """Return of how many requests nobody knows what has become."""
+        with self._lock:
+            return self._answers[method, NONE] + self._answers[method, UNAVAILABLE]
+
     def refuse(self, what: str) -> None:
         """Raise if a request was answered that nobody could serve it."""
         with self._lock:

@@ -1,0 +1,87 @@
+"""An RPC server that stops while it is being called, over RabbitMQ."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import oslo_messaging
+import pytest
+from oslo_config import cfg
+from oslo_messaging._metrics import client as metrics
+from oslo_messaging._tracing import client as tracing
+
+from cyborg.rpc.server import Server
+from cyborg.rpc.transport import API_DOOR, current_context, get_client, get_transport
+from cyborg.tests.helpers import make_conf
+
+CALLERS = 8
+STOPS = 3
+TIMEOUT = 8
+
+
+class Endpoint:
+    """Answers at once."""
+
+    target = oslo_messaging.Target(version="1.0")
+
+    def ping(self, _context: object) -> str:
+        """Return a word."""
+        return "pong"
+
+
+@pytest.fixture
+def conf(rabbit_url: str) -> cfg.ConfigOpts:
+    """A configuration of the private RabbitMQ."""
+    conf = make_conf("sqlite://")
+    get_transport(conf)  # registers its options, but for those that follow
+    conf.register_opts(metrics.oslo_messaging_metrics, group="oslo_messaging_metrics")
+    conf.register_opts(tracing.oslo_messaging_tracing, group="oslo_messaging_tracing")
+    conf.set_override("transport_url", rabbit_url)
+    return conf
+
+
+@pytest.fixture
+def other(conf: cfg.ConfigOpts) -> Iterator[Server]:
+    """A server that goes on."""
+    server = serving(conf, "other")
+    yield server
+    stop(server)
+
+
+def serving(conf: cfg.ConfigOpts, name: str) -> Server:
+    # A process of its own would have a transport of its own.
+    server = Server(get_transport(conf), API_DOOR, name, Endpoint())
+    server.start()
+    assert server.wait_until_serving(30)
+    return server
+
+
+def stop(server: Server) -> None:
+    server.begin_stop()
+    server.join(30)
+
+
+def test_what_a_stopping_server_was_sent_is_answered(conf: cfg.ConfigOpts, other: Server) -> None:
+    client = get_client(get_transport(conf), API_DOOR).prepare(timeout=TIMEOUT)
+    over = threading.Event()
+    answers: list[str] = []
+
+    def call() -> None:
+        while not over.is_set():
+            try:
+                answers.append(client.call(current_context(), "ping"))
+            except oslo_messaging.MessagingTimeout:
+                answers.append("none")
+
+    callers = [threading.Thread(target=call) for _ in range(CALLERS)]
+    for caller in callers:
+        caller.start()
+    for number in range(STOPS):
+        first = serving(conf, f"first-{number}")
+        over.wait(0.5)
+        stop(first)
+    over.set()
+    for caller in callers:
+        caller.join()
+    assert set(answers) == {"pong"}, f"{answers.count('none')} of {len(answers)} were lost"
