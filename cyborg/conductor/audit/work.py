@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cyborg.conductor.audit.disagreement import About, Disagreement, Kind, Seen
 from cyborg.conductor.audit.limits import LONGEST_LEASE, Limits
 from cyborg.domain.facts import DeployableFact, Facts, HandleFact, JobFact, RequestFact
-from cyborg.domain.model import HandleCondition, JobKind, ProgrammingState, Withheld
+from cyborg.domain.model import HandleCondition, JobKind, ProgrammingState
 from cyborg.domain.states import AT_WORK, RELEASING, ArqState
 
 #: In which states an ARQ has a job of these kinds. What a newer release has begun is left alone.
@@ -92,10 +92,6 @@ def _of_request(facts: Facts, job: JobFact) -> Iterator[Disagreement]:
         yield _about(
             Kind.JOB_WITHOUT_SUBJECT, job, "is about no accelerator request", healable=True
         )
-        return
-    host = facts.hosts.get(job.host)
-    if host is not None and host.withheld == Withheld.RESTORING:
-        # What servers have there is prepared once more.
         return
     handle = facts.handles.get(job.handle or 0)
     seen = Seen(request.id, request.generation)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from cyborg.conductor import finishing, programming, releasing
+from cyborg.conductor import finishing, programming, releasing, restoring
 from cyborg.conductor.audit import healing, looking
 from cyborg.conductor.audit.disagreement import REMEDIES, Disagreement, Kind
 from cyborg.conductor.environment import Environment, LeftToOthers
@@ -33,6 +33,7 @@ from cyborg.domain.clock import new_uuid, provider_uuid
 from cyborg.domain.model import EventStatus
 from cyborg.tests.functional.conductor.harness import (
     PROJECT,
+    answer,
     bind,
     check_audit,
     disagreements,
@@ -557,9 +558,15 @@ def test_it_is_found_and_healed(busy: Environment, broken: Break) -> None:
 
 def test_a_host_that_is_restored_prepares_what_is_bound(busy: Environment) -> None:
     uuid = bound(busy, READY)
-    change(busy, hosts, hosts.c.name == HOST, withheld="restoring")
-    change(busy, accelerator_requests, accelerator_requests.c.uuid == uuid, state="Bound")
+    answer(busy, uuid, None)
+    change(busy, hosts, hosts.c.name == HOST, boot_id="before")
+    booted = {"boot_id": "after", "boot_age": 0.0, "interval": 60.0}
+    [work] = restoring.resume(busy, HOST, agent=booted)
     check_audit(busy)
+    change(busy, accelerator_requests, accelerator_requests.c.uuid == uuid, state="BindFailed")
+    [found] = disagreements(busy)
+    assert found.kind is Kind.JOB_AGAINST_STATE
+    assert work.job_uuid in str(found)
 
 
 def test_nothing_that_may_be_dirty_becomes_free(busy: Environment) -> None:
