@@ -30,8 +30,8 @@ from cyborg.domain.work import Job, Step, Subject, Work
 LOG = log.getLogger(__name__)
 
 #: Seconds until a release that has failed is tried again, from the first failure to the last:
-#: trouble that passes in seconds must not cost a handle.
-RELEASE_PAUSES = (1.0, 10.0, 60.0)
+#: trouble that passes in a minute must not cost a handle.
+RELEASE_PAUSES = (10.0, 60.0)
 
 #: The most seconds until work is tried again that could not be begun.
 MOST_PAUSE = 300.0

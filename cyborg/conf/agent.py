@@ -29,12 +29,13 @@ OPTS: list[cfg.Opt] = [
     ),
     cfg.IntOpt(
         "call_timeout",
-        default=60,
+        default=50,
         min=1,
         max=86400,
         mutable=True,
         help="Seconds that a driver may take to prepare or release a device, or to check a "
-        "bitstream: more than the slowest device of this host needs. A call that takes longer "
+        "bitstream: more than the slowest device of this host needs, and less than "
+        "[DEFAULT] bind_timeout, or a bind ends without the reason. A call that takes longer "
         "hangs. Its work has failed, and the device is given to nobody and nothing is begun on it "
         "until the call returns; what was to be released is released again then.",
     ),

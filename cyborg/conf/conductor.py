@@ -39,8 +39,8 @@ OPTS: list[cfg.Opt] = [
         max=100,
         mutable=True,
         help="How often releasing a device may fail before its handle is quarantined. It is tried "
-        "again after 1, 10 and then every 60 seconds: 3 bear eleven seconds of trouble, 5 more "
-        "than two minutes. What an agent cannot even begin is no failure.",
+        "again after 10 and then every 60 seconds: 3 bear more than a minute of trouble, 5 more "
+        "than three. What an agent cannot even begin is no failure.",
     ),
     cfg.IntOpt(
         "program_attempts",

@@ -181,7 +181,7 @@ def test_a_call_may_take_what_its_name_may_take(bench: Bench) -> None:
 @pytest.mark.parametrize("name", ["prepare", "release", "check", "program"])
 def test_limits_are_options_that_can_change(name: str) -> None:
     conf = make_conf()
-    option, default = ("program_timeout", 600) if name == "program" else ("call_timeout", 60)
+    option, default = ("program_timeout", 600) if name == "program" else ("call_timeout", 50)
     assert call_limit(conf, name) == default
     conf.set_override(option, 5, "agent")
     assert call_limit(conf, name) == 5
