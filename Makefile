@@ -20,8 +20,9 @@ JOBS := 2
 # For "make hardware-model": steps on SQLite, a tenth of that on each server, and the seed.
 STEPS := 100000
 SEED := 1
-# For "make races": rounds of each.
-ROUNDS := 500
+# For "make races": pairs of each kind, and rounds of what takes longer.
+PAIRS := 10000
+ROUNDS := 300
 # For "make benchmark-claims": the commit to compare with, and how often each is measured.
 BEFORE := d17129c
 TURNS := 5
@@ -59,17 +60,8 @@ hardware-model: $(VENV)/.test ## Let modelled hardware move and break at length 
 		cyborg/tests/functional/conductor/hardware_model/test_hardware_model.py --timeout 0 $(ARGS)
 
 .PHONY: races
-races: $(VENV)/.test ## Try races over hardware at length on MariaDB and PostgreSQL (ROUNDS=500).
-	@CYBORG_TEST_RACES=$(ROUNDS) $(VENV)/bin/python -m pytest \
-		cyborg/tests/functional/conductor/test_hardware_races.py --timeout 0 -s $(ARGS)
-
-.PHONY: chaos
-chaos: $(VENV)/.test $(SERVICES_VENV)/.made ## Kill, freeze, slow and fill what runs, under load (DATABASE=mariadb, QUEUES=classic).
-	@$(VENV)/bin/python tools/chaos/chaos.py --database $(CHAOS_DATABASE) --queues $(QUEUES) $(ARGS)
-
-.PHONY: chaos-short
-chaos-short: $(VENV)/.test $(SERVICES_VENV)/.made ## The same in 90 s, for the faults that matter most.
-	@$(VENV)/bin/python tools/chaos/chaos.py --short --database $(CHAOS_DATABASE) --queues $(QUEUES) $(ARGS)
+races: $(VENV)/.test ## Try races at length on MariaDB and PostgreSQL (PAIRS=10000, ROUNDS=300).
+	@tools/races.sh $(VENV)/bin/python $(PAIRS) $(ROUNDS) $(ARGS)
 
 .PHONY: benchmark-claims
 benchmark-claims: $(VENV)/.test ## Measure claims beside those of an earlier commit (BEFORE=d17129c, TURNS=5).
