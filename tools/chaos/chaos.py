@@ -85,6 +85,7 @@ class Run:
         with world.load.background(_WARM_CLIENTS):
             time.sleep(_WARM_SECONDS)
         world.load.check()
+        _expire(world)
         self._before = footprints(world)
 
     def _end(self, world: World) -> None:
