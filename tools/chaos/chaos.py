@@ -31,7 +31,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Seconds after which everything is at rest, once nothing goes wrong any more.
 _REST = 60
 #: Fills the pools of threads and connections, whose size is no leak.
-_WARM_CLIENTS, _WARM_SECONDS = 40, 1
+_WARM_CLIENTS = 40
 
 
 class Run:
@@ -83,8 +83,9 @@ class Run:
 
     def _warm(self, world: World) -> None:
         with world.load.background(_WARM_CLIENTS):
-            time.sleep(_WARM_SECONDS)
+            time.sleep(world.settings.warming)
         world.load.check()
+        _expire(world)
         self._before = footprints(world)
 
     def _end(self, world: World) -> None:

@@ -48,6 +48,8 @@ class Settings:
     #: Seconds: of an outage of what the table does not name, of a frozen process.
     outage: float
     freeze: float
+    #: Seconds of load before anything is measured.
+    warming: float
     database: str = "mariadb"
     queues: str = "classic"
 
@@ -100,7 +102,7 @@ def short() -> Settings:
         Host(SLOW, 4, 16, slow),
         Host(NARROW, 4, 1, {"release_delay": 0.05}),
     )
-    return Settings(100, 100, hosts, _merged(_COMMON, _SHORT), 6, 5, 5)
+    return Settings(100, 100, hosts, _merged(_COMMON, _SHORT), 6, 5, 5, 1)
 
 
 def long() -> Settings:
@@ -111,4 +113,4 @@ def long() -> Settings:
         Host(SLOW, 8, 32, slow),
         Host(NARROW, 8, 1, {"release_delay": 0.1}),
     )
-    return Settings(1000, 1000, hosts, _merged(_COMMON, _LONG), 12, 60, 40)
+    return Settings(1000, 1000, hosts, _merged(_COMMON, _LONG), 12, 60, 40, 10)

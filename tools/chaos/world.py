@@ -126,7 +126,12 @@ class World(Processes):
             "auth_strategy": "keystone",
             "state_path": self.folder,
         }
-        groups["keystone_authtoken"] = credentials | {"www_authenticate_uri": self.urls["keystone"]}
+        groups["keystone_authtoken"] = credentials | {
+            "www_authenticate_uri": self.urls["keystone"],
+            # By default a Keystone that takes a request and says nothing is waited for for ever.
+            "http_connect_timeout": 3,
+            "http_request_max_retries": 1,
+        }
         for name, seconds in _TIMEOUTS.items():
             groups[name] = credentials | {"region_name": REGION, "timeout": seconds}
         groups["oslo_messaging_rabbit"] = {
