@@ -80,6 +80,8 @@ def claim_due(
         sa.select(outbox)
         .where(
             outbox.c.state == EventState.WAITING,
+            # Those of another release are left to it.
+            outbox.c.status.in_(list(EventStatus)),
             outbox.c.leased_until <= database_now(),
             outbox.c.failures > 0 if failed else outbox.c.failures == 0,
         )

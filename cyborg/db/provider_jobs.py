@@ -125,10 +125,10 @@ def _subject(kind: ProviderJobKind, uuid: str) -> str:
 
 
 def _job(row: sa.Row[Any]) -> ProviderJob:
-    kind, _, uuid = row.subject.partition("/")
+    _, _, uuid = row.subject.partition("/")
     return ProviderJob(
         id=row.id,
-        kind=ProviderJobKind(kind),
+        kind=ProviderJobKind(row.kind),
         provider_uuid=uuid,
         host=row.host,
         generation=row.generation,

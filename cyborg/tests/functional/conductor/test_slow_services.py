@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import threading
 import time
 from collections import Counter
@@ -42,6 +43,7 @@ from cyborg.tests.functional.conductor.harness import (
     make,
     only_sqlite,
     rows,
+    silent,
 )
 from cyborg.tests.functional.conductor.quick_placement import QuickPlacement
 from cyborg.tests.functional.conductor.test_races import at_once
@@ -349,11 +351,14 @@ def test_hosts_whose_compute_node_is_not_there_hold_up_no_other(env: Environment
 def let_run_out_in_order(env: Environment) -> None:
     """Let all of it be due, what was to come first still first."""
     past = env.clock().replace(year=2000)
-    with env.database.engine.begin() as connection:
-        due = connection.execute(sa.select(jobs.c.id).order_by(jobs.c.leased_until)).scalars()
-        for position, id_ in enumerate(list(due)):
-            when = past.replace(microsecond=position)
-            connection.execute(jobs.update().where(jobs.c.id == id_).values(leased_until=when))
+    due = sorted(rows(env, jobs), key=lambda job: job.leased_until)
+    env.database.run(partial(_put_in_order, past, [job.id for job in due]))
+
+
+def _put_in_order(past: datetime.datetime, ids: Sequence[int], connection: sa.Connection) -> None:
+    for position, id_ in enumerate(ids):
+        when = past.replace(microsecond=position)
+        connection.execute(jobs.update().where(jobs.c.id == id_).values(leased_until=when))
 
 
 def test_twenty_thousand_due_jobs_cost_twenty_what_few_do(env: Environment) -> None:
@@ -427,3 +432,32 @@ def test_a_host_without_proper_answer_costs_itself_in_a_comparison(env: Environm
     placement.poison.add("root")
     with pytest.raises(BadAnswer):
         comparing.compare(env)
+
+
+@only_sqlite
+def test_a_row_that_is_not_understood_costs_itself(env: Environment) -> None:
+    """Of events and of providers; of agents' jobs that is tried with those that wait."""
+    env, placement = poisoned(env)
+    nova = SlowNova(hang=0)
+    env = dataclasses.replace(env, nova=nova)
+    report(env, card())
+    profile(env)
+    told, strange = new_uuid(), new_uuid()
+    for instance in (strange, told):
+        bind(silent(env), *make(env), instance=instance)
+    let_run_out(env, outbox)
+    with env.database.engine.begin() as connection:
+        change = outbox.update().where(outbox.c.instance_uuid == strange)
+        connection.execute(change.values(status="of-tomorrow"))
+        row = connection.execute(sa.select(jobs).limit(1)).one()._asdict() | {
+            "id": None,
+            "uuid": new_uuid(),
+            "subject": "nonsense",
+        }
+        del row["id"]
+        connection.execute(jobs.insert().values(row))
+    assert events.sweep(env) == 1
+    assert list(nova.told) == [told]
+    until(lambda: not providers.sweep(env))
+    assert [job.subject for job in rows(env, jobs)] in ([], ["nonsense"])
+    assert placement.calls > 0
