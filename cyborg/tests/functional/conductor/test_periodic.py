@@ -146,8 +146,15 @@ class TestExpiring:
 
 class TestTasks:
     @pytest.fixture
-    def placed(self, cloud_env: Environment, empty_placement: Placement) -> Environment:
-        """A conductor of a host whose providers are there."""
+    def placed(
+        self,
+        cloud_env: Environment,
+        empty_placement: Placement,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> Environment:
+        """A conductor of a host whose providers are there; its tasks have options."""
+        tasks = [task for task in periodic.TASKS if task.name in TASKS]
+        monkeypatch.setattr(periodic, "TASKS", tasks)
         empty_placement.make_root(HOST)
         report(cloud_env, card())
         profile(cloud_env)
@@ -188,6 +195,15 @@ class TestTasks:
             assert ends == ["ok"] * 4
             assert sum(done) == turn * len(TASKS)
             let_pass(placed, 301)
+
+    @only_sqlite
+    def test_silent_hosts_are_looked_for_every_fifteen_seconds(self, env: Environment) -> None:
+        assert periodic.run_due(env) == len(TASKS) + 1
+        let_pass(env, 14)
+        assert periodic.run_due(env) == 0
+        let_pass(env, 2)
+        assert periodic.run_due(env) == 1
+        assert begun_within(env, 5) == {"notice silent hosts"}
 
     @only_sqlite
     def test_each_interval_is_its_options(self, placed: Environment) -> None:

@@ -214,7 +214,7 @@ def test_an_answer_makes_it_short_again(
     for _ in range(4):
         work = next_attempt(env, agents)
     tell(env, work, error="the card is stuck")
-    assert pause(env) == about(1)
+    assert pause(env) == about(10)
     next_attempt(env, agents)
     assert pause(env) == about(30)
     next_attempt(env, agents)
