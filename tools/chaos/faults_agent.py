@@ -109,7 +109,13 @@ def restarted(world: World) -> str:
 
 
 def _brief(differing: dict[str, set[tuple[Any, ...]]]) -> str:
-    return "; ".join(f"{table}: {sorted(rows, key=str)[:2]}" for table, rows in differing.items())
+    """Return which values of the first rows differ, by table."""
+    told = []
+    for table, rows in differing.items():
+        one, *others = sorted(rows, key=str)
+        pairs = zip(one, (others or [one])[0], strict=True)
+        told.append(f"{table} {one[:2]}: {[pair for pair in pairs if pair[0] != pair[1]]}")
+    return "; ".join(told)
 
 
 def _contents(world: World) -> dict[str, set[tuple[Any, ...]]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from checks import waited
 from fault import Fault, within
-from load import Boot, Target
+from load import PATIENCE, Boot, Target
 from machine import FULL, STEPS
 from settings import SLOW
 from world import World, providers
@@ -81,7 +81,7 @@ def disk_full(world: World) -> str:
         with _small_disk(world) as filler:
             filler.write_bytes(bytes(_room(filler)))
             tried.append(_while_full(world, "tmpfs", filler.unlink))
-    return f"refused before the device is touched, then done: {', '.join(tried)}; 0 files spoilt"
+    return f"refused before the device is touched, Nova told: {', '.join(tried)}; 0 files spoilt"
 
 
 def _while_full(world: World, step: str, free: Callable[[], None]) -> str:
@@ -95,7 +95,9 @@ def _while_full(world: World, step: str, free: Callable[[], None]) -> str:
     _check_files(world)
     free()
     assert not begun, f"{step}: work was begun on a full disk"
-    world.load.see(boot)
+    # Done as soon as there is room, or refused for good: Nova is told of either.
+    told = world.load.events.wait(boot.arqs, time.monotonic() + PATIENCE)
+    assert told is not None, f"{step}: Nova is not told what has become of the bind"
     world.load.delete(boot)
     waited("a release", lambda: not world.rows("SELECT id FROM jobs WHERE kind = 'release'"), 60)
     _check_files(world)
