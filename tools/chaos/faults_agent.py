@@ -20,6 +20,8 @@ from cyborg.domain.model import ProviderJobKind
 
 #: Seconds for a process to be there, on a machine that has other work, too.
 _START = 20
+#: Seconds after its first report in which all that follows from it is written.
+_MORE = 3
 #: What changes without any request: heartbeats, and who looks after what.
 _HEARTBEAT = {
     "hosts": ("last_seen_at",),
@@ -97,7 +99,7 @@ def restarted(world: World) -> str:
         world.begin(name)
         seen = world.seen(name)
         waited(f"reports of {name}", partial(world.is_seen_after, name, seen), _START)
-        time.sleep(world.settings.option("DEFAULT", "periodic_interval") + 1)
+        time.sleep(_MORE)
         after = _contents(world)
         differing = {t: before[t] ^ after[t] for t in before if before[t] != after[t]}
         assert not differing, f"a restart of {name} has changed {_brief(differing)}"
