@@ -76,12 +76,10 @@ def disk_full(world: World) -> str:
     tried = []
     for step in STEPS:
         full = world.machine(SLOW) / FULL
-        fill = partial(full.write_text, step)
-        tried.append(_while_full(world, step, fill, full.unlink))
+        tried.append(_while_full(world, step, partial(full.write_text, step), full.unlink))
     if geteuid() == 0:
         with _small_disk(world) as filler:
-            fill = partial(_fill, filler)
-            tried.append(_while_full(world, "tmpfs", fill, filler.unlink))
+            tried.append(_while_full(world, "tmpfs", partial(_fill, filler), filler.unlink))
     return f"refused before the device is touched, Nova told: {', '.join(tried)}; 0 files spoilt"
 
 
