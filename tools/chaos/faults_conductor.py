@@ -101,8 +101,6 @@ def _told_to_stop(world: World) -> str:
             world.begin_anew(name)
     world.load.tally.check()
     drained[API] = _api_stopped(world)
-    world.begin(API)
-    waited("the API", lambda: world.as_admin().status("GET", "/v2") == 200, 30)
     world.load.tally.refuse("while processes were told to stop")
     slowest = max(drained, key=lambda name: drained[name])
     seconds = within(drained[slowest], 30, f"the end of {slowest}")
