@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import webob
+from keystoneauth1.exceptions import ClientException
 from oslo_log import log
 from oslo_middleware import request_id
 from webob.util import status_reasons
@@ -87,6 +88,10 @@ class Faults:
             response = request.get_response(self._application)
         except CyborgError as error:
             response = _expected(error, environ)
+        except ClientException as error:
+            # Of the middleware that asks Keystone: it expects only some of what its session raises.
+            LOG.warning("token not looked at: %s: %s", type(error).__name__, error)
+            response = _expected(ServiceUnavailable("Keystone is away; try again."), environ)
         except Exception:  # Nothing further out could answer with the request's id.
             LOG.exception("unexpected error method=%s path=%s", request.method, request.path)
             response = _unexpected(environ)

@@ -20,6 +20,8 @@ from cyborg.domain.model import ProviderJobKind
 
 #: Seconds for a process to be there, on a machine that has other work, too.
 _START = 20
+#: Seconds after its first report in which all that follows from it is written.
+_MORE = 3
 #: What changes without any request: heartbeats, and who looks after what.
 _HEARTBEAT = {
     "hosts": ("last_seen_at",),
@@ -97,7 +99,7 @@ def restarted(world: World) -> str:
         world.begin(name)
         seen = world.seen(name)
         waited(f"reports of {name}", partial(world.is_seen_after, name, seen), _START)
-        time.sleep(world.settings.option("DEFAULT", "periodic_interval") + 1)
+        time.sleep(_MORE)
         after = _contents(world)
         differing = {t: before[t] ^ after[t] for t in before if before[t] != after[t]}
         assert not differing, f"a restart of {name} has changed {_brief(differing)}"
@@ -109,7 +111,13 @@ def restarted(world: World) -> str:
 
 
 def _brief(differing: dict[str, set[tuple[Any, ...]]]) -> str:
-    return "; ".join(f"{table}: {sorted(rows, key=str)[:2]}" for table, rows in differing.items())
+    """Return which values of the first rows differ, by table."""
+    told = []
+    for table, rows in differing.items():
+        one, *others = sorted(rows, key=str)
+        pairs = zip(one, (others or [one])[0], strict=True)
+        told.append(f"{table} {one[:2]}: {[pair for pair in pairs if pair[0] != pair[1]]}")
+    return "; ".join(told)
 
 
 def _contents(world: World) -> dict[str, set[tuple[Any, ...]]]:

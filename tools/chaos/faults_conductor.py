@@ -101,8 +101,6 @@ def _told_to_stop(world: World) -> str:
             world.begin_anew(name)
     world.load.tally.check()
     drained[API] = _api_stopped(world)
-    world.begin(API)
-    waited("the API", lambda: world.as_admin().status("GET", "/v2") == 200, 30)
     world.load.tally.refuse("while processes were told to stop")
     slowest = max(drained, key=lambda name: drained[name])
     seconds = within(drained[slowest], 30, f"the end of {slowest}")
@@ -117,18 +115,16 @@ def _stopped(world: World, name: str) -> float:
 
 
 def _api_stopped(world: World) -> float:
-    """Stop the API while both conductors hold what they were asked; everything is answered."""
+    """Stop the API while what it was asked waits for the database; everything is answered."""
     load = world.load
     boots = [b for b in load.at_once(load.prepared, world.slots(16), 16) if b]
     with ThreadPoolExecutor(16) as pool:
-        for name in CONDUCTORS:
-            world.freeze(name)
+        world.ways["database"].hold()
         asked: list[Future[int]] = [pool.submit(_bind_once, world, boot) for boot in boots]
         time.sleep(_BEGUN)
         stopping = pool.submit(_stopped, world, API)
         time.sleep(_BEGUN)
-        for name in CONDUCTORS:
-            world.thaw(name)
+        world.ways["database"].mend()
         statuses = [each.result() for each in asked]
         seconds = stopping.result()
     assert set(statuses) == {202}, f"in flight were answered {statuses}"

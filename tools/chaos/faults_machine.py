@@ -8,12 +8,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from os import geteuid
 from pathlib import Path
 
 from checks import waited
 from fault import Fault, within
-from load import Boot, Target
+from load import PATIENCE, Boot, Target
 from machine import FULL, STEPS
 from settings import SLOW
 from world import World, providers
@@ -75,31 +76,50 @@ def disk_full(world: World) -> str:
     tried = []
     for step in STEPS:
         full = world.machine(SLOW) / FULL
-        full.write_text(step)
-        tried.append(_while_full(world, step, full.unlink))
+        tried.append(_while_full(world, step, partial(full.write_text, step), full.unlink))
     if geteuid() == 0:
         with _small_disk(world) as filler:
-            filler.write_bytes(bytes(_room(filler)))
-            tried.append(_while_full(world, "tmpfs", filler.unlink))
-    return f"refused before the device is touched, then done: {', '.join(tried)}; 0 files spoilt"
+            tried.append(_while_full(world, "tmpfs", partial(_fill, filler), filler.unlink))
+    return f"refused before the device is touched, Nova told: {', '.join(tried)}; 0 files spoilt"
 
 
-def _while_full(world: World, step: str, free: Callable[[], None]) -> str:
+def _while_full(
+    world: World, step: str, fill: Callable[[], object], free: Callable[[], None]
+) -> str:
     """Bind while nothing can be written, and then let there be room."""
-    boot = world.load.bound(Target(SLOW, providers(world.hosts[SLOW])[1]))
-    assert boot is not None
-    assert boot.status == 202, f"{step}: the bind answered {boot.status}"
+    target = Target(SLOW, providers(world.hosts[SLOW])[1])
+    waited("a host that is offered", partial(_is_offered, world, target), 60)
     before = world.log(SLOW).count("work started")
+    fill()
+    # 409: the agent has already said that it can keep nothing.
+    boot = world.load.bound(target)
+    assert boot is not None
+    assert boot.status in (202, 409), f"{step}: the bind answered {boot.status}"
     time.sleep(2)
     begun = world.log(SLOW).count("work started") - before
     _check_files(world)
     free()
     assert not begun, f"{step}: work was begun on a full disk"
-    world.load.see(boot)
+    if boot.status == 202:
+        # Done as soon as there is room, or refused for good: Nova is told of either.
+        told = world.load.events.wait(boot.arqs, time.monotonic() + PATIENCE)
+        assert told is not None, f"{step}: Nova is not told what has become of the bind"
     world.load.delete(boot)
     waited("a release", lambda: not world.rows("SELECT id FROM jobs WHERE kind = 'release'"), 60)
     _check_files(world)
-    return step
+    return f"{step} {boot.status}"
+
+
+def _is_offered(world: World, target: Target) -> bool:
+    boot = world.load.prepared(target)
+    if boot is None:
+        return False
+    is_bound = world.load.nova.bind(boot, insist=False) == 202
+    if is_bound:
+        world.load.events.wait(boot.arqs, time.monotonic() + PATIENCE)
+    world.load.delete(boot)
+    waited("its end", lambda: not world.rows("SELECT id FROM jobs WHERE kind <> 'provider'"), 60)
+    return is_bound
 
 
 def _check_files(world: World) -> None:
@@ -115,8 +135,8 @@ def _journal(world: World) -> Path:
     return world.folder / SLOW / "agent" / "journal"
 
 
-def _room(filler: Path) -> int:
-    return shutil.disk_usage(filler.parent).free
+def _fill(filler: Path) -> None:
+    filler.write_bytes(bytes(shutil.disk_usage(filler.parent).free))
 
 
 @contextmanager

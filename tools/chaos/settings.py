@@ -72,7 +72,8 @@ _COMMON: dict[str, dict[str, Any]] = {
 
 _SHORT: dict[str, dict[str, Any]] = {
     "agent": {"discovery_timeout": 3, "call_timeout": 4},
-    "DEFAULT": {"periodic_interval": 2, "graceful_shutdown_timeout": 20},
+    # An agent that is away for two intervals tells everything anew.
+    "DEFAULT": {"periodic_interval": 8, "graceful_shutdown_timeout": 20},
     "conductor": {"job_poll_interval": 0.3, "job_lease": 4, "provider_comparison_interval": 8},
 }
 
