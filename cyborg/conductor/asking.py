@@ -55,6 +55,7 @@ class Asking:
         self._pools: dict[str, futures.ThreadPoolExecutor] = defaultdict(
             lambda: futures.ThreadPoolExecutor(THREADS, thread_name_prefix="conductor-asking")
         )
+        self._stopped = False
         #: Until when services are left alone.
         self._alone_until: dict[str, float] = {}
 
@@ -66,9 +67,7 @@ class Asking:
         """
         self._require_answering(service, budget)
         started = self._monotonic()
-        with self._lock:
-            pool = self._pools[service]
-        future = pool.submit(_as_now(work))
+        future = self._begin(service, _as_now(work))
         try:
             result = future.result(budget.left)
         except futures.TimeoutError as error:
@@ -87,8 +86,15 @@ class Asking:
     def stop(self) -> None:
         """Ask nobody any more."""
         with self._lock:
+            self._stopped = True
             for pool in self._pools.values():
                 pool.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self, service: str, work: Callable[[], T]) -> futures.Future[T]:
+        with self._lock:
+            if self._stopped:
+                raise ServiceUnavailable(f"{service} is not asked any more: this process stops.")
+            return self._pools[service].submit(work)
 
     def _require_answering(self, service: str, budget: Budget) -> None:
         with self._lock:

@@ -124,6 +124,15 @@ def test_one_budget_is_for_all_that_a_request_asks() -> None:
         asking.ask("Placement", lambda: None, budget)
 
 
+def test_after_the_stop_nobody_is_asked() -> None:
+    asking = Asking()
+    assert asking.ask("Nova", lambda: 1, Budget()) == 1
+    asking.stop()
+    for service in ("Nova", "Placement"):
+        with pytest.raises(ServiceUnavailable, match="stops"):
+            asking.ask(service, lambda: 1, Budget())
+
+
 def test_who_asks_carries_the_id_of_the_request() -> None:
     with working_for("req-1", "req-2"):
         seen = Asking().ask("Nova", context.get_current, Budget())
