@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from oslo_log import log
 
@@ -20,6 +21,9 @@ from cyborg.domain.errors import RemoteError, ServiceUnavailable
 from cyborg.domain.work import Work
 
 LOG = log.getLogger(__name__)
+
+#: Seconds after which a question is asked again that nobody has answered.
+PAUSES = (0.5, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,18 @@ class Attempts:
         journal: Journal,
         conductor: JobReports,
         report_changed: Callable[[], None],
+        sleep: Callable[[float], object],
     ) -> None:
+        """Make what makes attempts.
+
+        :param report_changed: called when a step has changed what the host's scan finds.
+        :param sleep: waits between two questions; may return early.
+        """
         self._host = host
         self._journal = journal
         self._conductor = conductor
         self._report_changed = report_changed
+        self._sleep = sleep
 
     def make(self, task: Task) -> Ended | NotAllowed:
         """Do the steps in their order, up to the first that fails or may not be done."""
@@ -70,11 +81,8 @@ class Attempts:
         return self._ended(task, Ended(None))
 
     def _may_act(self, task: Task, work: Work, number: int) -> bool:
-        agent = {"boot_id": self._journal.boot_id}
         try:
-            if self._conductor.begin_work(
-                self._host, work.job_uuid, work.generation, number, agent=agent
-            ):
+            if self._ask(work, number):
                 return True
         except (ServiceUnavailable, RemoteError) as failure:
             LOG.warning(
@@ -86,6 +94,26 @@ class Attempts:
         else:
             LOG.info("work not begun, the conductor says no %s step=%d", task.log_fields(), number)
         return False
+
+    def _ask(self, work: Work, number: int) -> bool:
+        """Ask whether an attempt may act; once more if nobody answers, who may have just died.
+
+        The same question again is the same, and its card waits no longer than for one answer.
+        """
+        begin = partial(
+            self._conductor.begin_work,
+            self._host,
+            work.job_uuid,
+            work.generation,
+            number,
+            agent={"boot_id": self._journal.boot_id},
+        )
+        for pause in PAUSES:
+            try:
+                return begin()
+            except ServiceUnavailable:
+                self._sleep(pause)
+        return begin()
 
     def _record_start(self, task: Task) -> Ended | None:
         try:

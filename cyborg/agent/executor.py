@@ -71,7 +71,7 @@ class Executor:
         self._journal = journal
         self._bitstreams = bitstreams
         self._calls = calls
-        self._attempts = Attempts(host, journal, conductor, report_changed)
+        self._attempts = Attempts(host, journal, conductor, report_changed, sleep)
         self._threads = Threads("executor")
         self._ends = EndReporter(host, conductor, sleep, self._threads)
         self._queues = CardQueues[Task](self._run, self._threads)

@@ -18,6 +18,9 @@ LOG = log.getLogger(__name__)
 
 GROUP = "keystone_authtoken"
 
+#: Seconds that one question to Keystone takes at most, unless the option says otherwise.
+KEYSTONE_TIMEOUT = 5
+
 #: The version documents, which clients read before they have a token, and the description.
 PUBLIC_PATHS = frozenset(
     {"", "/", "/.json", "/v2", "/v2/", "/v2.json", "/openapi.json", "/v2/openapi.json"}
@@ -133,6 +136,9 @@ def register_options(conf: cfg.ConfigOpts) -> None:
     for group, options in auth_token.list_opts():
         conf.register_opts(options, group=group)
     conf.set_default("service_token_roles_required", True, group=GROUP)
+    # A Keystone that says nothing would keep a request, and its thread, for ever.
+    conf.set_default("http_connect_timeout", KEYSTONE_TIMEOUT, group=GROUP)
+    conf.set_default("http_request_max_retries", 1, group=GROUP)
 
 
 def authenticated(

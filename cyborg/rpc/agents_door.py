@@ -21,6 +21,7 @@ class AgentsDoorClient(Client):
     """What an agent may ask for, and nothing else."""
 
     door = AGENTS_DOOR
+    listens = True
 
     def resume(self, host: str, *, agent: Mapping[str, Any] | None = None) -> list[Work]:
         """Say that an agent begins; return what it must do before it reports.

@@ -130,7 +130,6 @@ class World(Processes):
             "www_authenticate_uri": self.urls["keystone"],
             # By default a Keystone that takes a request and says nothing is waited for for ever.
             "http_connect_timeout": 3,
-            "http_request_max_retries": 1,
         }
         for name, seconds in _TIMEOUTS.items():
             groups[name] = credentials | {"region_name": REGION, "timeout": seconds}

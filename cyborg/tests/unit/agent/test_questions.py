@@ -95,12 +95,12 @@ def test_after_a_no_nothing_is_touched_told_or_kept(
 
 @pytest.mark.parametrize("work", EVERY)
 @pytest.mark.parametrize(
-    "failure", [ServiceUnavailable("no queue"), RemoteError("refused", "cyborg.x", 400)]
+    "failures", [[ServiceUnavailable("no queue")] * 3, [RemoteError("refused", "cyborg.x", 400)]]
 )
 def test_when_nobody_can_be_asked_the_attempt_is_not_begun(
-    bench: Bench, caplog: pytest.LogCaptureFixture, work: Work, failure: CyborgError
+    bench: Bench, caplog: pytest.LogCaptureFixture, work: Work, failures: list[CyborgError]
 ) -> None:
-    bench.conductor.begin_errors = [failure]
+    bench.conductor.begin_errors = list(failures)
     bench.submit(work)
     assert bench.everything_told() == []
     assert acts(bench) == []
@@ -110,6 +110,14 @@ def test_when_nobody_can_be_asked_the_attempt_is_not_begun(
     # The conductor sends it again.
     bench.submit(make_work(generation=2))
     assert bench.conductor.next_finished() == (job_uuid(1), 2, None)
+
+
+@pytest.mark.parametrize("work", EVERY)
+def test_a_conductor_that_dies_over_the_question_costs_no_attempt(bench: Bench, work: Work) -> None:
+    """Another one answers; the lease is not waited for."""
+    bench.conductor.begin_errors = [ServiceUnavailable("it is gone")] * 2
+    bench.submit(work)
+    assert bench.everything_told() == [(work.job_uuid, work.generation, None)]
 
 
 def test_a_later_step_that_may_not_be_done_leaves_the_work_started(bench: Bench) -> None:
