@@ -45,9 +45,11 @@ class Reporter:
         interval: Callable[[], float],
         *,
         introduce: Callable[[], Mapping[str, Any] | None],
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
         """Make a reporter that has reported nothing.
 
+        :param begin: called before the first scan, until it has worked once; fails as reports do.
         :param introduce: says who the agent is, see :func:`cyborg.agent.identity.introduction`.
         """
         self._host = host
@@ -55,6 +57,8 @@ class Reporter:
         self._conductor = conductor
         self._interval = interval
         self._introduce = introduce
+        self._begin = begin
+        self._has_begun = False
         self._wake = threading.Event()
         self._stopping = False
         self._failures = 0
@@ -82,6 +86,13 @@ class Reporter:
 
     def tick(self) -> bool:
         """Scan once and report once; return False if the conductor did not take it."""
+        if not self._has_begun:
+            try:
+                self._begin()
+            except (ServiceUnavailable, RemoteError) as error:
+                self._log_refusal(error)
+                return False
+            self._has_begun = True
         snapshot = self._scan()
         digest = snapshot.digest()
         try:

@@ -5,21 +5,16 @@ Discovery would miss what a boot has undone, and what is missed is not there for
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from oslo_log import log
 
-from cyborg.domain.backoff import backoff
-from cyborg.domain.errors import HostTaken, ReleaseMismatch, RemoteError, ServiceUnavailable
+from cyborg.domain.errors import ReleaseMismatch, RemoteError
 from cyborg.domain.work import Work
 
 LOG = log.getLogger(__name__)
-
-#: Seconds until the question is asked again, doubled each time, and the most of them.
-FIRST_DELAY, MOST_DELAY = 1.0, 15.0
 
 #: Seconds between two looks whether all is done.
 LOOK = 0.1
@@ -48,6 +43,7 @@ class Resumption:
 
     host: str
     conductor: Resumes
+    executor: Works
     #: Says who the agent is.
     introduce: Callable[[], Mapping[str, Any] | None]
     #: Waits so many seconds; returns something true when the agent stops.
@@ -55,32 +51,29 @@ class Resumption:
     #: Seconds after which what has not ended is not waited for any more.
     patience: float
 
-    def run(self, executor: Works) -> None:
-        """Return when all of it has ended, whether well or not, or the agent stops."""
+    def run(self) -> None:
+        """Return when all of it has ended, whether well or not, or the agent stops.
+
+        :raises RemoteError: the conductor does not believe this agent.
+        :raises ServiceUnavailable: it cannot be asked.
+        """
         works = self._ask()
         if not works:
             return
         LOG.info("host booted, its servers' devices are prepared again jobs=%d", len(works))
         for work in works:
-            executor.submit(work)
+            self.executor.submit(work)
         waited = 0.0
-        while any(executor.is_at_work_on(work.job_uuid) for work in works):
+        while any(self.executor.is_at_work_on(work.job_uuid) for work in works):
             if self.wait(LOOK) or waited >= self.patience:
                 return
             waited += LOOK
 
     def _ask(self) -> list[Work]:
-        """Ask for as long as it takes."""
-        failures = 0
-        while True:
-            try:
-                return self.conductor.resume(self.host, agent=self.introduce())
-            except (ServiceUnavailable, RemoteError) as error:
-                if error.code == ReleaseMismatch.code:
-                    # A conductor of the release before prepares nothing again.
-                    return []
-                level = logging.ERROR if error.code == HostTaken.code else logging.WARNING
-                LOG.log(level, "not told what to prepare first host=%s reason=%s", self.host, error)
-            failures += 1
-            if self.wait(backoff(failures, MOST_DELAY, FIRST_DELAY)):
-                return []
+        try:
+            return self.conductor.resume(self.host, agent=self.introduce())
+        except RemoteError as error:
+            if error.code != ReleaseMismatch.code:
+                raise
+            # A conductor of the release before prepares nothing again.
+            return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ class AgentService:
         drivers = load_drivers(DriverEnvironment(self._conf, host, Host(state), time.sleep))
         self._warn_of(drivers)
         conductor = AgentsDoorClient(self._transport, lambda: float(self._conf.agent.rpc_timeout))
-        boot_id = self._make_parts(host, state, drivers, conductor)
+        self._make_parts(host, state, drivers, conductor)
         assert self._executor is not None and self._reporter is not None
         endpoint = TableEndpoint(WORK_USE_CASES, self._executor.submit)
         self._server = Server(self._transport, agent_door(host), AGENT_SERVER, endpoint)
@@ -91,16 +91,8 @@ class AgentService:
             credentials.trial_of(self._conf, "glance"), self._stopping.wait
         )
         self._server.start()
-        resumption = Resumption(
-            host,
-            conductor,
-            partial(introduction, boot_id, self._interval()),
-            self._stopping.wait,
-            float(self._conf.bind_timeout),
-        )
-        begin = partial(resumption.run, self._executor)
         self._report_loop = threads.serve(
-            "report", self._report, conductor, begin, self._reporter, done=self._stopped.is_set
+            "report", self._report, conductor, self._reporter, done=self._stopped.is_set
         )
         LOG.info("agent started host=%s", host)
 
@@ -137,12 +129,9 @@ class AgentService:
         if self._reporter is not None:
             self._reporter.wake()
 
-    def _report(
-        self, conductor: AgentsDoorClient, begin: Callable[[], None], reporter: Reporter
-    ) -> None:
+    def _report(self, conductor: AgentsDoorClient, reporter: Reporter) -> None:
         # Where the queue is there, the first call need not fail.
         conductor.wait_until_reached(2 * PING_TIMEOUT)
-        begin()
         reporter.run()
 
     def _interval(self) -> float:
@@ -150,8 +139,8 @@ class AgentService:
 
     def _make_parts(
         self, host: str, state: Path, drivers: Sequence[Driver], conductor: AgentsDoorClient
-    ) -> str:
-        """Make what reports and what works, and what both share; return this boot's id."""
+    ) -> None:
+        """Make what reports and what works, and what both share."""
         watch = StateWatch(state / _JOURNAL, self._wake)
         journal = Journal(state / _JOURNAL, utcnow, read_boot_id(), watch.failed)
         cache = BitstreamCache(state / _BITSTREAMS, utcnow)
@@ -166,7 +155,6 @@ class AgentService:
             watch.probe()
             return scanner.scan(self._conf.agent.discovery_timeout)
 
-        self._reporter = self._make_reporter(host, scan, conductor, journal.boot_id)
         self._executor = Executor(
             host,
             {driver.name: driver for driver in drivers},
@@ -177,19 +165,17 @@ class AgentService:
             calls=calls,
             report_changed=self._wake,
         )
-        return journal.boot_id
+        introduce = partial(self._introduce, journal.boot_id)
+        patience = float(self._conf.bind_timeout)
+        resumption = Resumption(
+            host, conductor, self._executor, introduce, self._stopping.wait, patience
+        )
+        self._reporter = Reporter(
+            host, scan, conductor, self._interval, introduce=introduce, begin=resumption.run
+        )
 
-    def _make_reporter(
-        self,
-        host: str,
-        scan: Callable[[], Snapshot],
-        conductor: AgentsDoorClient,
-        boot_id: str,
-    ) -> Reporter:
-        def introduce() -> Mapping[str, Any] | None:
-            return introduction(boot_id, self._interval())
-
-        return Reporter(host, scan, conductor, self._interval, introduce=introduce)
+    def _introduce(self, boot_id: str) -> Mapping[str, Any] | None:
+        return introduction(boot_id, self._interval())
 
     def _warn_of(self, drivers: Sequence[Driver]) -> None:
         for driver in drivers:

@@ -13,6 +13,9 @@ import pytest
 from cyborg.domain.clock import new_uuid
 from cyborg.tests.functional.processes.harness import COMMANDS, Api, Process, free_port, wait_for
 
+#: What an agent says after its first report.
+REPORTED = "inventory reported"
+
 
 class Standalone:
     """The service, with its configuration file as a test wants it."""
@@ -32,8 +35,11 @@ class Standalone:
         )
 
     def start(self) -> None:
+        reported = self.process.text().count(REPORTED)
         self.process.start()
         wait_for("the service", self._answers)
+        # What is recorded of its devices may be of the run before.
+        wait_for("its report", lambda: self.process.text().count(REPORTED) > reported)
         wait_for("its devices", lambda: self.api.get("/v2/devices")["devices"])
 
     def _answers(self) -> bool:

@@ -17,7 +17,7 @@ from oslo_messaging._metrics import client as metrics
 from oslo_messaging._tracing import client as tracing
 from stevedore.extension import ExtensionManager
 
-from cyborg.agent import report, resuming
+from cyborg.agent import report
 from cyborg.agent.identity import boot_age
 from cyborg.agent.journal import read_boot_id
 from cyborg.agent.service import AgentService
@@ -99,7 +99,6 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first report is always too early: the queue is reached in the background."""
     monkeypatch.setattr(report, "FIRST_DELAY", 0.005)
-    monkeypatch.setattr(resuming, "FIRST_DELAY", 0.005)
 
 
 @pytest.fixture
