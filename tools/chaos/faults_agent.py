@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -91,19 +92,21 @@ def restarted(world: World) -> str:
     boots = [load.bound(target) for target in targets for _ in range(3)]
     held = [load.see(boot) for boot in boots if boot]
     waited("rest", lambda: not world.rows("SELECT id FROM jobs"), 30)
-    changed = 0
-    for name in (PLAIN, SLOW):
-        before = _contents(world)
+    before = _contents(world)
+    names = (PLAIN, SLOW)
+    with ThreadPoolExecutor(len(names)) as pool:
         # Terminated, since one that is killed may have been about to write.
-        world.terminate(name)
+        list(pool.map(world.terminate, names))
+    seen = {name: world.seen(name) for name in names}
+    for name in names:
         world.begin(name)
-        seen = world.seen(name)
-        waited(f"reports of {name}", partial(world.is_seen_after, name, seen), _START)
-        time.sleep(_MORE)
-        after = _contents(world)
-        differing = {t: before[t] ^ after[t] for t in before if before[t] != after[t]}
-        assert not differing, f"a restart of {name} has changed {_brief(differing)}"
-        changed += sum(map(len, differing.values()))
+    for name in names:
+        waited(f"reports of {name}", partial(world.is_seen_after, name, seen[name]), _START)
+    time.sleep(_MORE)
+    after = _contents(world)
+    differing = {t: before[t] ^ after[t] for t in before if before[t] != after[t]}
+    assert not differing, f"restarts have changed {_brief(differing)}"
+    changed = sum(map(len, differing.values()))
     for boot in held:
         load.see(boot)
     load.at_once(load.delete, held, 4)

@@ -35,12 +35,12 @@ _TRIES = 4
 
 
 def conflicts(world: World) -> str:
-    """Placement refuses every write with a conflict, while a host has other inventories."""
+    """Placement refuses every write with a conflict, while cards of a host have failed."""
     way = world.ways["placement"]
     target = Target(PLAIN, providers(world.hosts[PLAIN])[0])
     before = way.answered()
     way.answer(409, _CONFLICT, ("PUT", "POST"))
-    world.reload(NARROW, handles=2)
+    world.reload(NARROW, conditions=_conditions(world, "failed"))
     waited("drift", lambda: _looks(world) >= 2, 30)
     boot = world.load.bound(target)
     assert boot is not None
@@ -54,10 +54,10 @@ def conflicts(world: World) -> str:
     # Each conductor may be in the middle of a look.
     most = (looks + len(CONDUCTORS)) * _TRIES
     assert writes <= most, f"{writes} writes in {looks} looks"
-    waited("two handles in Placement", partial(_offers, world, 2), 40)
+    waited("cards that are reserved", partial(_reserves, world, 1), 40)
     seconds = time.monotonic() - mended
     world.reload(NARROW)
-    waited("one handle in Placement", partial(_offers, world, 1), 60)
+    waited("cards that are offered", partial(_reserves, world, 0), 60)
     return f"{writes} tries in {looks} looks, kept as drift, healed after {seconds:.1f} s"
 
 
@@ -69,9 +69,14 @@ def _looks(world: World) -> int:
     return int(failures)
 
 
-def _offers(world: World, number: int) -> bool:
+def _conditions(world: World, condition: str) -> str:
+    cards = range(world.hosts[NARROW].devices)
+    return ",".join(f"fake-{number}:{condition}" for number in cards)
+
+
+def _reserves(world: World, number: int) -> bool:
     return all(
-        world.placement.inventories(uuid)["FPGA"]["total"] == number
+        world.placement.inventories(uuid)["FPGA"]["reserved"] == number
         for uuid in providers(world.hosts[NARROW])
     )
 
@@ -118,7 +123,7 @@ def placement_away(world: World) -> str:
     third = world.settings.outage / 2
     with load.background():
         way.answer(500, "{}")
-        world.reload(NARROW, handles=2)
+        world.reload(NARROW, conditions=_conditions(world, "failed"))
         time.sleep(third)
         way.mend()
         way.delay(30)
@@ -129,12 +134,12 @@ def placement_away(world: World) -> str:
         way.mend()
         mended = time.monotonic()
         period = world.settings.option("conductor", "provider_comparison_interval")
-        waited("two handles in Placement", partial(_offers, world, 2), period + 60)
+        waited("cards that are reserved", partial(_reserves, world, 1), period + 60)
         seconds = within(time.monotonic() - mended, period, "healing")
     load.check()
     done = load.tally.count(202)
     world.reload(NARROW)
-    waited("one handle in Placement", partial(_offers, world, 1), 60)
+    waited("cards that are offered", partial(_reserves, world, 0), 60)
     load.tally.refuse("without Placement")
     return f"{done} binds meanwhile, healed after {seconds:.1f} s of {period:g}"
 
