@@ -71,10 +71,18 @@ def _all_killed(world: World) -> str:
         for future in futures:
             future.result()
     load.at_once(load.see, boots, _THREADS)
-    late = max(_end_of(boot) for boot in boots) - started
+    # The others were told that nobody could serve them, and have nothing.
+    accepted = [boot for boot in boots if boot.status == 202]
+    odd = {boot.status for boot in boots} - {202, 503}
+    assert accepted and not odd, f"{len(accepted)} of {number} were accepted, others {odd}"
+    late = max(_end_of(boot) for boot in accepted) - started
     load.at_once(load.delete, boots, _THREADS)
     within(slowest, 2, "a refusal without a conductor")
-    return f"{within(late, 15, 'the last event'):.1f} s after the start, 503 in {slowest:.1f} s"
+    seconds = within(late, 15, "the last event")
+    return (
+        f"{len(accepted)} of {number} accepted, {seconds:.1f} s after the start; "
+        f"503 in {slowest:.1f} s"
+    )
 
 
 def _refusals(world: World) -> float:
