@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,8 +10,8 @@ import sqlalchemy as sa
 from cyborg.domain.work import Work
 from cyborg.tests.helpers import RecordingAgents
 
-#: A use case has fewer moments than this at which it could end.
-_MOMENTS = 14
+#: A use case seldom has more moments than this at which it could end.
+MOMENTS = 14
 
 
 class Died(BaseException):
@@ -20,29 +19,27 @@ class Died(BaseException):
 
 
 class Mortal:
-    """Lets a conductor die at a moment that dice choose, or not."""
+    """Lets a conductor die at a moment."""
 
-    def __init__(self, engine: sa.Engine, dice: random.Random) -> None:
-        self._engine = engine
-        self._dice = dice
+    def __init__(self) -> None:
         self._left: int | None = None
 
     @contextmanager
-    def somewhere(self) -> Iterator[None]:
-        """Die within, unless it ends before.
+    def at(self, moment: int, engine: sa.Engine) -> Iterator[None]:
+        """Die within, at the moment of this number, unless it ends before.
 
         :raises Died: so it has.
         """
-        self._left = self._dice.randrange(_MOMENTS)
+        self._left = moment
         events = ("before_cursor_execute", "commit")
         for event in events:
-            sa.event.listen(self._engine, event, self.moment)
+            sa.event.listen(engine, event, self.moment)
         try:
             yield
         finally:
             self._left = None
             for event in events:
-                sa.event.remove(self._engine, event, self.moment)
+                sa.event.remove(engine, event, self.moment)
 
     def moment(self, *_arguments: object) -> None:
         """Be at a moment at which it may die."""

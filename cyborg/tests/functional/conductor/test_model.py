@@ -49,7 +49,7 @@ from cyborg.domain.inventory import DeviceReport, Snapshot
 from cyborg.domain.model import DeviceStatus, EventStatus, JobKind
 from cyborg.domain.states import AT_WORK, BINDABLE, HOLDING, RELEASING, ArqState, may_become
 from cyborg.domain.work import Prepare, Release, Work
-from cyborg.tests.functional.conductor.dying import Died, Mortal, MortalAgents
+from cyborg.tests.functional.conductor.dying import MOMENTS, Died, Mortal, MortalAgents
 from cyborg.tests.functional.conductor.harness import check_audit
 from cyborg.tests.helpers import (
     HOST,
@@ -156,7 +156,8 @@ class Life:
     def __init__(self, env: Environment, seed: int, *, with_nova: bool) -> None:
         numbers = itertools.count(1)
         self.random = random.Random(seed)
-        self.mortal = Mortal(env.database.engine, random.Random(f"death {seed}"))
+        self.mortal = Mortal()
+        self.death = random.Random(f"death {seed}")
         self.nova = RandomNova(env, self.random) if with_nova else None
         self.agents = MortalAgents(self.mortal)
         self.env = dataclasses.replace(
@@ -451,7 +452,8 @@ class Life:
         self.history.append(said[:500])
         dies = self.random.random() < 0.1
         try:
-            with self.mortal.somewhere() if dies else nullcontext():
+            moment = self.death.randrange(MOMENTS)
+            with self.mortal.at(moment, self.env.database.engine) if dies else nullcontext():
                 result = use_case(self.env, *arguments, **options)
             self.done[use_case.__name__] += 1
             return result

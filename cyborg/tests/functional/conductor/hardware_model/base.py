@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
@@ -13,13 +16,16 @@ from cyborg.conductor import inventory
 from cyborg.conductor.environment import Environment
 from cyborg.db.tables import device_profiles, metadata
 from cyborg.domain.work import Work
+from cyborg.tests.functional.conductor.dying import Died, Mortal, MortalAgents
 from cyborg.tests.functional.conductor.hardware_model import records
 from cyborg.tests.functional.conductor.hardware_model.cards import CUTS, Card, Design, Host
 from cyborg.tests.functional.conductor.hardware_model.records import Offer
 from cyborg.tests.functional.conductor.hardware_model.sights import Scan
 from cyborg.tests.functional.conductor.hardware_model.world import World
 from cyborg.tests.functional.conductor.trials import Trials, asking_for
-from cyborg.tests.helpers import RecordingAgents, an_interval_later
+from cyborg.tests.helpers import an_interval_later
+
+T = TypeVar("T")
 
 ONE, TWO = "compute-1", "compute-2"
 BUSES = {ONE: ("3a", "4b", "c8", "d9"), TWO: ("3a", "ef")}
@@ -53,12 +59,29 @@ class Answer:
     away: bool
 
 
+class ForgetfulAgents(MortalAgents):
+    """Agents whose messages may be lost."""
+
+    #: How many of the next.
+    lost = 0
+
+    def start(self, host: str, work: Work) -> None:
+        """Get the work, or not."""
+        if self.lost:
+            self.lost -= 1
+            return
+        super().start(host, work)
+
+
 class Base(RuleBasedStateMachine):
     """Two hosts with their cards, and one conductor."""
 
     def __init__(self, env: Environment) -> None:
         super().__init__()
-        self.agents = RecordingAgents()
+        self.mortal = Mortal()
+        self.agents = ForgetfulAgents(self.mortal)
+        #: The moment at which whoever does something next dies over it.
+        self.doom: int | None = None
         numbers = itertools.count(1)
         self.record = dataclasses.replace(
             env,
@@ -80,6 +103,14 @@ class Base(RuleBasedStateMachine):
         """The conductor, to do something. Who only looks uses ``record``."""
         self.is_changed = True
         return self.record
+
+    def surely(self, action: Callable[[], T]) -> T:
+        """Do something; if its conductor dies over it, another one is asked the same."""
+        doom, self.doom = self.doom, None
+        if doom is not None:
+            with suppress(Died), self.mortal.at(doom, self.record.database.engine):
+                return action()
+        return action()
 
     @initialize(designs=_DESIGNS)
     def begin(self, designs: list[Design]) -> None:
@@ -113,7 +144,7 @@ class Base(RuleBasedStateMachine):
         """Let a host report what a scan shows. It must be accepted."""
         host = self.world.hosts[name]
         busy = records.busy_addresses(self.record, name)
-        inventory.report(self.env, name, scan.wire(host))
+        self.surely(lambda: inventory.report(self.env, name, scan.wire(host)))
         self.world.tell(host, scan, busy)
 
     def offers(self) -> list[Offer]:

@@ -17,6 +17,7 @@ from cyborg.db.tables import jobs
 from cyborg.domain.errors import CyborgError
 from cyborg.domain.model import DeviceStatus
 from cyborg.domain.work import Handle, Release, Work
+from cyborg.tests.functional.conductor.dying import MOMENTS
 from cyborg.tests.functional.conductor.hardware_model import records
 from cyborg.tests.functional.conductor.hardware_model.base import Answer, Base, Life
 from cyborg.tests.functional.conductor.hardware_model.records import Offer
@@ -102,7 +103,7 @@ class Lives(Base):
             "device_rp_uuid": offer.uuid,
             "instance_uuid": server,
         }
-        binding.bind(self.env, {uuid: values}, "project", True)
+        self.surely(lambda: binding.bind(self.env, {uuid: values}, "project", True))
         self.lives[uuid].server, self.lives[uuid].provider = server, offer.uuid
         given = records.holding(self.record, uuid)
         self.world.may_be_given(given, server)
@@ -113,7 +114,7 @@ class Lives(Base):
     def unbind(self, data: st.DataObject) -> None:
         """A service unbinds a request."""
         uuid = data.draw(st.sampled_from(self.visible()), "request")
-        releasing.unbind(self.env, [uuid])
+        self.surely(lambda: releasing.unbind(self.env, [uuid]))
         self.lives[uuid].provider = None
         self._forget_servers()
 
@@ -126,7 +127,7 @@ class Lives(Base):
 
     def give_up(self, uuid: str) -> None:
         """Delete a request."""
-        releasing.delete(self.env, [uuid])
+        self.surely(lambda: releasing.delete(self.env, [uuid]))
         self.lives[uuid].provider = None
         self.lives[uuid].is_deleted = True
         self._forget_servers()
@@ -194,7 +195,7 @@ class Lives(Base):
             # It is sent again when its lease has run out.
             return
         host, work = sent[-1]
-        if not finishing.begin(self.env, host, uuid, generation, 0):
+        if not self.surely(lambda: finishing.begin(self.env, host, uuid, generation, 0)):
             return
         server = self.lives[request].server if request in self.lives else None
         attempt = _Attempt(host, work, request, server, outcome)
@@ -238,17 +239,36 @@ class Lives(Base):
     def take(self, answer: Answer) -> None:
         """Let the conductor have an agent's answer."""
         work = answer.work
-        finishing.finish(
-            self.env, answer.host, work.job_uuid, work.generation, answer.error, away=answer.away
+        self.surely(
+            lambda: finishing.finish(
+                self.env,
+                answer.host,
+                work.job_uuid,
+                work.generation,
+                answer.error,
+                away=answer.away,
+            )
         )
         self._forget_servers()
 
     @precondition(lambda self: self.late)
-    @rule(data=st.data())
-    def answer(self, data: st.DataObject) -> None:
-        """An answer that was under way arrives."""
+    @rule(data=st.data(), again=st.booleans())
+    def answer(self, data: st.DataObject, again: bool) -> None:
+        """An answer that was under way arrives, and may once more."""
         number = data.draw(st.integers(0, len(self.late) - 1), "answer")
-        self.take(self.late.pop(number))
+        self.take(self.late[number])
+        if not again:
+            del self.late[number]
+
+    @rule(count=st.integers(1, 3))
+    def lose(self, count: int) -> None:
+        """The next messages to agents are lost."""
+        self.agents.lost = count
+
+    @rule(moment=st.integers(0, MOMENTS - 1))
+    def die(self, moment: int) -> None:
+        """Whichever conductor does something next dies over it."""
+        self.doom = moment
 
     @rule()
     def work_well(self) -> None:
@@ -271,4 +291,4 @@ class Lives(Base):
             if what == "deadlines":
                 late = jobs.update().where(jobs.c.deadline.is_not(None))
                 connection.execute(late.values(deadline=past))
-        finishing.sweep(self.env)
+        self.surely(lambda: finishing.sweep(self.env))

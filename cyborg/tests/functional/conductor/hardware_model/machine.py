@@ -74,6 +74,7 @@ class HardwareMachine(Events, Lives):
 
     def come_to_rest(self) -> None:
         """Let everything end well, and see that the record equals the hardware."""
+        self.doom, self.agents.lost = None, 0
         for uuid in self.visible():
             self.give_up(uuid)
         for row in records.devices_of(self.record):
