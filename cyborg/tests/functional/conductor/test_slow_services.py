@@ -213,8 +213,10 @@ class Hanging(QuickPlacement):
         self._lock = threading.Lock()
         self._seconds = seconds
         self.hangs = True
+        self.asked = 0
 
     def inventories(self, uuid: str, timeout: float | None = None) -> ProviderInventories | None:
+        self.asked += 1
         if self.hangs:
             with self._lock:
                 time.sleep(self._seconds)
@@ -242,11 +244,14 @@ def test_a_keystone_that_hangs_costs_no_answer_more_than_one_budget(
     assert at_once([partial(delete, uuid) for uuid in uuids[:8]]) == ["ok"] * 8
     # One after the other they would take eight seconds.
     assert max(spent) < 2
-    spent.clear()
-    # And from then on nobody waits for it.
+    asked = placement.asked
+    # And from then on nobody asks it.
     assert at_once([partial(delete, uuid) for uuid in uuids[8:]]) == ["ok"] * 8
-    assert max(spent) < 1
+    assert placement.asked == asked
     placement.hangs = False
+    for pool in env.asking._pools.values():
+        # What goes on there would reach into the next test.
+        pool.shutdown(wait=True)
     let_run_out(env, jobs)
     until(lambda: not providers.sweep(env))
     assert [job.kind for job in rows(env, jobs)] == ["release"] * 16

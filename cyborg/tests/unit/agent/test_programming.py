@@ -89,7 +89,7 @@ def test_too_late_touches_nothing(bench: Bench) -> None:
 
 
 def test_a_conductor_that_cannot_be_asked_touches_nothing(bench: Bench) -> None:
-    bench.conductor.begin_errors = [ServiceUnavailable("no queue")]
+    bench.conductor.begin_errors = [ServiceUnavailable("no queue")] * 3
     bench.submit(make_programming())
     assert bench.everything_told() == []
     assert bench.driver.calls == [("check", "host_card-1")]
