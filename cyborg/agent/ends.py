@@ -23,7 +23,7 @@ from cyborg.domain.work import Work
 LOG = log.getLogger(__name__)
 
 #: Seconds between attempts to tell the conductor how a job ended; it asks again anyway.
-REPORT_DELAYS = (1, 2, 4, 8, 15, 15, 15)
+REPORT_DELAYS = (1, 2, 4, *(5,) * 11)
 
 #: How many ends are told at the same time.
 TELLERS = 8

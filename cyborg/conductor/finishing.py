@@ -120,13 +120,17 @@ def finish(
         LOG.info("late answer ignored job=%s generation=%s", uuid, generation)
 
 
-def sweep(env: Environment) -> int:
+def sweep(env: Environment, *, expires: bool = True) -> int:
     """End what is past its deadline, send again what nobody answered; return how many.
 
     A row that cannot be read, or makes trouble, costs nothing but itself.
+
+    :param expires: False: nothing ends, since agents may not have been heard for a while.
     """
-    with env.database.reader() as connection:
-        expired = due_jobs.expired(connection, KINDS, BATCH)
+    expired: list[Job] = []
+    if expires:
+        with env.database.reader() as connection:
+            expired = due_jobs.expired(connection, KINDS, BATCH)
     for job in expired:
         with _only_this(job):
             _end(env, job.uuid, job.generation, _too_late(job), job.host)

@@ -43,6 +43,11 @@ LOOKS: dict[str, Callable[[Environment], int]] = {
 }
 
 
+#: Seconds for which a conductor lets no deadline end anything after its start. If none was there
+#: before, agents have answers that nobody took, and try again to give them.
+ANSWERS_FIRST = 10.0
+
+
 class ConductorService:
     """Any number may run; they share their work through the database only."""
 
@@ -78,6 +83,8 @@ class ConductorService:
         ]
         self._stopping = threading.Event()
         self._serving = threading.Event()
+        #: When it began to serve, by the monotonic clock.
+        self._since = 0.0
         self._lookers: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -92,7 +99,7 @@ class ConductorService:
                 look,
                 done=self._stopping.is_set,
             )
-            for name, look in LOOKS.items()
+            for name, look in {**LOOKS, "jobs": self._look_after_jobs}.items()
         ]
 
     def wait_until_serving(self, timeout: float) -> bool:
@@ -133,8 +140,13 @@ class ConductorService:
             server.start()
         for server in self._servers:
             server.wait_until_serving()
+        self._since = time.monotonic()
         self._serving.set()
         LOG.info("conductor serves host=%s", self._conf.host)
+
+    def _look_after_jobs(self, env: Environment) -> int:
+        heard = time.monotonic() - self._since >= ANSWERS_FIRST
+        return finishing.sweep(env, expires=heard)
 
     def _look_after(self, name: str, look: Callable[[Environment], int]) -> None:
         while not self._stopping.wait(self._conf.conductor.job_poll_interval):

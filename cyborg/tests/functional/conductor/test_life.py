@@ -483,6 +483,22 @@ def test_a_preparation_that_takes_too_long_fails_the_bind(
     assert arqs(env)[0].state is ArqState.BIND_FAILED, "a late answer had an effect"
 
 
+def test_an_answer_that_nobody_took_in_time_counts_before_the_deadline_does(
+    env: Environment, agents: RecordingAgents
+) -> None:
+    """No conductor was there for as long as a bind may take; its agent was ready long before."""
+    dirty(env)
+    [uuid] = make(env)
+    bind(env, uuid, instance=new_uuid())
+    with env.database.engine.begin() as connection:
+        connection.execute(jobs.update().values(deadline=env.clock().replace(year=2000)))
+    assert finishing.sweep(env, expires=False) == 0
+    _, work = agents.sent[0]
+    finishing.finish(env, HOST, work.job_uuid, work.generation, None)
+    assert arqs(env)[0].state is ArqState.BOUND
+    assert finishing.sweep(env) == 0
+
+
 def test_lost_work_is_sent_again_and_early_answers_are_fenced(
     env: Environment, agents: RecordingAgents
 ) -> None:
