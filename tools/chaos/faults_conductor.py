@@ -70,7 +70,8 @@ def _all_killed(world: World) -> str:
             world.begin(name)
         for future in futures:
             future.result()
-    load.at_once(load.see, boots, _THREADS)
+    # What could not begin before the deadline has failed, and Nova is told that.
+    load.at_once(partial(load.see, may_fail=True), boots, _THREADS)
     # The others were told that nobody could serve them, and have nothing.
     accepted = [boot for boot in boots if boot.status == 202]
     odd = {boot.status for boot in boots} - {202, 503}
@@ -80,7 +81,8 @@ def _all_killed(world: World) -> str:
     within(slowest, 2, "a refusal without a conductor")
     seconds = within(late, 15, "the last event")
     return (
-        f"{len(accepted)} of {number} accepted, {seconds:.1f} s after the start; "
+        f"{len(accepted)} of {number} accepted, {sum(boot.failed for boot in accepted)} failed, "
+        f"the last {seconds:.1f} s after the start; "
         f"503 in {slowest:.1f} s"
     )
 

@@ -47,6 +47,8 @@ class Boot:
     answered: float = 0.0
     told: float | None = None
     handles: list[str] = field(default_factory=list)
+    #: The bind has ended otherwise than well.
+    failed: bool = False
 
 
 class Nova:
@@ -170,16 +172,21 @@ class Load:
         self._cloud.land(boot.server, boot.target.host)
         return boot
 
-    def see(self, boot: Boot, patience: float = PATIENCE) -> Boot:
-        """Wait for the event of a bind that was accepted, and look at what the server got."""
+    def see(self, boot: Boot, patience: float = PATIENCE, *, may_fail: bool = False) -> Boot:
+        """Wait for the event of a bind that was accepted, and look at what the server got.
+
+        :param may_fail: the bind may have failed, if the reason is there.
+        """
         if boot.status != 202:
             return boot
         boot.told = self.events.wait(boot.arqs, time.monotonic() + patience)
         if boot.told is None:
             self._trouble(f"no event about {boot.server}, {self.nova.read(boot)}")
         arqs = self.nova.read(boot)
-        if {arq["state"] for arq in arqs} != {"Bound"}:
+        odd = [arq for arq in arqs if arq["state"] != "Bound"]
+        if not arqs or (odd and not (may_fail and all(arq["state_reason"] for arq in odd))):
             self._trouble(f"{boot.server} has {arqs}")
+        boot.failed = bool(odd)
         boot.handles = [arq["attach_handle_uuid"] for arq in arqs if arq["attach_handle_uuid"]]
         with self._lock:
             for handle in boot.handles:
