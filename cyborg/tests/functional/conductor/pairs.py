@@ -37,6 +37,9 @@ from cyborg.domain.model import AcceleratorRequest, DeviceStatus
 from cyborg.domain.states import ArqState
 from cyborg.tests.helpers import RecordingAgents, deployable, device
 
+#: A profile of many ARQs, each of which is bound alone.
+MANY = "many"
+
 PROJECT = "11111111111111111111111111111111"
 
 #: Statuses of the API that a race may end with, beside success.
@@ -76,6 +79,8 @@ class Arena(ABC):
         self.dice = random.Random(f"{seed} {self.host}")
         self.ends: Counter[str] = Counter()
         self._made: list[str] = []
+        #: Made beforehand, since that is not what is tried.
+        self._unused: list[str] = []
         self.report(self.card())
 
     # What kinds say
@@ -90,9 +95,8 @@ class Arena(ABC):
 
     def clean(self) -> None:
         """Give all back that a round has taken, and let agents answer."""
-        gone = [uuid for uuid in self._made if self.arq(uuid) is not None]
-        if gone:
-            releasing.delete(self.env, gone)
+        if self._made:
+            releasing.delete(self.env, self._made)
         self._made.clear()
         self.answer_all()
 
@@ -107,9 +111,10 @@ class Arena(ABC):
         inventory.report(self.env, self.host, Snapshot((card,)).to_wire())
 
     def make(self) -> str:
-        [made] = creating.create(self.env, "one", PROJECT)
-        self._made.append(made.uuid)
-        return made.uuid
+        if not self._unused:
+            self._unused = [arq.uuid for arq in creating.create(self.env, MANY, PROJECT)]
+        self._made.append(self._unused.pop())
+        return self._made[-1]
 
     def bind(self, uuid: str, instance: str | None = None) -> None:
         values = {

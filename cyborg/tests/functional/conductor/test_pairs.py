@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from cyborg.conductor.environment import Environment
 from cyborg.db.tables import jobs
 from cyborg.tests.functional.conductor.harness import check_audit, rows
-from cyborg.tests.functional.conductor.pairs import KINDS, WORKING_KINDS, run
+from cyborg.tests.functional.conductor.pairs import KINDS, MANY, WORKING_KINDS, run
 from cyborg.tests.functional.conductor.racing import on_servers
 from cyborg.tests.helpers import profile
 
@@ -26,7 +26,7 @@ THREADS = 32
 
 
 def test_two_at_once(env: Environment) -> None:
-    profile(env)
+    profile(env, MANY, {"resources:FPGA": "32"})
     ends = run(env, KINDS, PAIRS, THREADS)
     print_ends(env, ends)
     assert sum(ends.values()) == PAIRS * len(KINDS)
@@ -34,7 +34,7 @@ def test_two_at_once(env: Environment) -> None:
 
 
 def test_two_at_once_while_an_agent_is_at_work(env: Environment) -> None:
-    profile(env)
+    profile(env, MANY, {"resources:FPGA": "32"})
     ends = run(env, WORKING_KINDS, WORKING_PAIRS, THREADS)
     print_ends(env, ends)
     assert sum(ends.values()) == WORKING_PAIRS * len(WORKING_KINDS)
