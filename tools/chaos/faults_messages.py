@@ -78,22 +78,21 @@ def clock_jumps(world: World) -> str:
         world.terminate(name)
         world.cloud.ours.environments[name] = environment
         world.begin_anew(name)
-    before = _begun_again(world)
+    before = _second_attempts(world)
     with world.load.background():
         for seconds in (_HOUR, -_HOUR, 0):
             time.sleep(3)
             _jump(world, clock, seconds)
             time.sleep(5)
     world.load.check()
-    stolen = _begun_again(world) - before
+    stolen = _second_attempts(world) - before
     for name in (CONDUCTORS[0], SLOW):
         # libfaketime may keep what has done its work from ending.
         world.kill(name)
         del world.cloud.ours.environments[name]
         world.begin_anew(name)
     assert not stolen, f"{stolen} jobs were begun a second time"
-    # To the wrong conductor every token of Keystone's looks as if it had expired, and it asks for
-    # another one each time: what waits for that may be answered 503.
+    world.load.tally.refuse("with a wrong clock")
     return f"0 leases stolen, {len(world.load.finished)} servers, {world.load.tally}"
 
 
@@ -108,10 +107,8 @@ def _last(text: str) -> str:
     return "\n".join(text.splitlines()[-3:])
 
 
-def _begun_again(world: World) -> int:
-    """Return how many jobs that agent has begun more than once, at whichever attempt."""
-    begun = Counter(job for job, _ in _STARTED.findall(world.log(SLOW)))
-    return sum(number > 1 for number in begun.values())
+def _second_attempts(world: World) -> int:
+    return sum(int(number) > 1 for _, number in _STARTED.findall(world.log(SLOW)))
 
 
 FAULTS = (
