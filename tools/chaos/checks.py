@@ -99,7 +99,7 @@ class Footprint:
 
 
 #: More than before that is no leak: pools that were never as full, pages not given back.
-_MORE_MEGABYTES, _MORE_THREADS, _MORE_DESCRIPTORS = 100, 120, 120
+_MORE_MEGABYTES, _MORE_THREADS, _MORE_DESCRIPTORS = 60, 80, 120
 
 
 def footprints(world: World) -> dict[str, Footprint]:

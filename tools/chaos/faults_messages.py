@@ -45,7 +45,7 @@ def meddled(world: World) -> str:
 def _meddle(world: World, queue: str) -> tuple[int, int]:
     """Take what is in a queue, and send it again otherwise; return how much, and what is lost."""
     url = world.queue_url.replace("rabbit://", "amqp://", 1)
-    with Connection(url) as connection:  # type: ignore[no-untyped-call]
+    with Connection(url) as connection:  # type: ignore[no-untyped-call]  # untyped
         channel = connection.channel()
         taken: list[Any] = []
         while (message := channel.basic_get(queue, no_ack=True)) is not None:

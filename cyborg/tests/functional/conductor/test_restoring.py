@@ -162,7 +162,12 @@ def test_what_was_never_prepared_is_left_alone(env: Environment) -> None:
 def test_what_is_given_back_meanwhile_is_released(
     env: Environment, bound: list[str], agents: RecordingAgents, action: str
 ) -> None:
-    works = {work.steps[0].handle.uuid: work for work in resumes(env, NEW)}  # type: ignore[attr-defined]
+    works = {
+        step.handle.uuid: work
+        for work in resumes(env, NEW)
+        for step in work.steps
+        if isinstance(step, Prepare)
+    }
     uuid = bound[0]
     handle = arq(env, uuid).attach_handle
     assert handle is not None
