@@ -62,7 +62,10 @@ def claim_due(
     )
     rows = connection.execute(query.limit(limit).with_for_update(skip_locked=True)).all()
     read = found(rows)
-    _put_off(connection, [each.uuid for each in read.unreadable], pause)
+    # By the ids, whose locks it has: whoever looks for a uuid locks the uuid first, and waits
+    # for the id, and MariaDB would give one of the two up.
+    ids = {row.uuid: row.id for row in rows}
+    _put_off(connection, [ids[each.uuid] for each in read.unreadable], pause)
     claimed = [
         replace(
             job,
@@ -71,7 +74,7 @@ def claim_due(
         )
         for job in read.jobs
     ]
-    _lease(connection, claimed, lease)
+    _lease(connection, [(ids[job.uuid], job) for job in claimed], lease)
     return Found(claimed, read.unreadable)
 
 
@@ -126,23 +129,23 @@ def _by(column: sa.Column[Any]) -> sa.Select[Any]:
     return by_index(sa.select(jobs), column).order_by(column, jobs.c.id)
 
 
-def _put_off(connection: sa.Connection, uuids: Collection[str], seconds: float) -> None:
-    if uuids:
+def _put_off(connection: sa.Connection, ids: Collection[int], seconds: float) -> None:
+    if ids:
         connection.execute(
-            jobs.update().where(jobs.c.uuid.in_(uuids)).values(leased_until=database_now(seconds))
+            jobs.update().where(jobs.c.id.in_(ids)).values(leased_until=database_now(seconds))
         )
 
 
-def _lease(connection: sa.Connection, claimed: Sequence[Job], lease: float) -> None:
-    """Lease jobs for the time that each is due, one statement for each length."""
-    lengths: dict[float, list[Job]] = {}
-    for job in claimed:
+def _lease(connection: sa.Connection, claimed: Sequence[tuple[int, Job]], lease: float) -> None:
+    """Lease jobs, each with its id, for the time that it is due; a statement for each length."""
+    lengths: dict[float, list[int]] = {}
+    for id_, job in claimed:
         seconds = backoff(job.unanswered + 1, max(lease, MOST_LEASE), lease)
-        lengths.setdefault(seconds, []).append(job)
-    for seconds, members in lengths.items():
+        lengths.setdefault(seconds, []).append(id_)
+    for seconds, ids in lengths.items():
         connection.execute(
             jobs.update()
-            .where(jobs.c.uuid.in_([job.uuid for job in members]))
+            .where(jobs.c.id.in_(ids))
             .values(
                 leased_until=database_now(seconds),
                 attempt=jobs.c.attempt + 1,

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +20,7 @@ from cyborg.conductor.endpoint import AGENT_USE_CASES
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.kinds import KINDS
 from cyborg.conductor.unit import run
-from cyborg.db import due_jobs
+from cyborg.db import due_jobs, jobs
 from cyborg.db.database import Database
 from cyborg.db.tables import attach_handles
 from cyborg.db.tables import jobs as job_table
@@ -39,8 +40,11 @@ from cyborg.tests.functional.conductor.harness import (
     make,
     rows,
 )
-from cyborg.tests.functional.conductor.racing import on_servers
+from cyborg.tests.functional.conductor.racing import nobody_gives_up, on_servers
 from cyborg.tests.helpers import HOST, RecordingAgents, make_conf, profile, report
+
+#: Seconds after which what has not ended waits.
+WAITING = 0.5
 
 REFUSAL = "The agent's state cannot be written: No space left on device."
 
@@ -506,6 +510,34 @@ def test_a_claim_costs_and_locks_what_it_takes(
         assert _claim(one) == 100
         with other_database.engine.connect() as other, other.begin():
             assert _claim(other) == 100
+
+
+@on_servers
+def test_a_claim_and_an_answer_about_its_job_take_turns(releasing_env: Environment) -> None:
+    """Who answers finds the job by its uuid, a claim by its lease; neither is given up."""
+    env = releasing_env
+    let_run_out(env, job_table)
+    [job] = rows(env, job_table)
+    answering = threading.Thread(target=run, args=(env, lambda unit: lock(unit.connection, job)))
+
+    def answer_first(*arguments: Any) -> None:
+        """Let the answer come between what the claim locks and what it changes."""
+        if arguments[2].startswith("UPDATE jobs") and not answering.ident:
+            answering.start()
+            answering.join(WAITING)
+            assert answering.is_alive(), "it has not waited for the claim"
+
+    with nobody_gives_up(env):
+        sa.event.listen(env.database.engine, "before_cursor_execute", answer_first)
+        with env.database.engine.begin() as connection:
+            assert _claim(connection) == 1
+        answering.join()
+    [after] = rows(env, job_table)
+    assert (after.generation, after.attempt) == (job.generation + 1, job.attempt + 1)
+
+
+def lock(connection: sa.Connection, job: Any) -> None:
+    jobs.lock_job(connection, job.uuid, job.generation)
 
 
 @on_servers
