@@ -91,7 +91,9 @@ def restarted(world: World) -> str:
     targets.append(Target(SLOW, providers(world.hosts[SLOW])[1]))
     boots = [load.bound(target) for target in targets for _ in range(3)]
     held = [load.see(boot) for boot in boots if boot]
-    waited("rest", lambda: not world.rows("SELECT id FROM jobs"), 30)
+    # Rest: no work is left, and nothing of a host's last report is left to settle.
+    restless = "SELECT id FROM jobs UNION ALL SELECT id FROM hosts WHERE report_digest IS NULL"
+    waited("rest", lambda: not world.rows(restless), 30)
     before = _contents(world)
     names = (PLAIN, SLOW)
     with ThreadPoolExecutor(len(names)) as pool:
