@@ -1,12 +1,15 @@
 """A call is given up when nobody lives who answers it, and not while somebody does.
 
-Who was called says so every half a second, from the moment when it has the message: also while
-all its threads are taken. Who calls leaves when it has heard nothing for longer. Who was frozen
-meanwhile knows by its own clock whose callers have left.
+Whoever is called says a word to each process that waits for it, every half a second if it has
+nothing else to say, from the moment when it has the message: also while all its threads are taken.
+Answers are words as well. A caller leaves when its process has heard nothing from anybody for
+longer, or nothing about its own call for much longer: so one that is slow, having more to do than
+it can, is waited for. Who was frozen meanwhile knows by its own clock whose callers have left.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,18 +19,23 @@ from oslo_log import log
 
 LOG = log.getLogger(__name__)
 
-#: Seconds without a word after which a caller leaves. The API answers in less than two.
+#: Seconds without a word from anybody after which a caller leaves. The API answers in less than
+#: two.
 PATIENCE = 1.6
 
-#: Seconds between two words, which leaves most of a caller's patience to the network.
-INTERVAL = 0.4
+#: Seconds without a word about its own call after which a caller leaves.
+LONG_PATIENCE = 5.0
+
+#: Seconds between two words to one process, which leaves most of its patience to the network;
+#: and between two about one call.
+INTERVAL, LONG_INTERVAL = 0.4, 1.2
 
 #: Seconds without a word after which a caller counts as gone: before it is.
-SILENCE = 1.3
+SILENCE, LONG_SILENCE = 1.3, 4.0
 
 
 class Patience(float):
-    """A caller's patience, as oslo.messaging takes it.
+    """A caller's patience with its own call, as oslo.messaging takes it.
 
     Conductors of the release before are told two seconds: they say a word every half of them,
     in whole seconds, and none at all for less than two. Of what is left of it, which is a
@@ -40,12 +48,12 @@ class Patience(float):
 
     def __sub__(self, passed: float) -> float:
         """Return what is left of it."""
-        return PATIENCE - passed
+        return LONG_PATIENCE - passed
 
 
 @dataclass(slots=True)
 class _Call:
-    #: When its caller was last heard, or told something.
+    #: When its caller was last heard, or told something about it.
     told: float
     #: It may have been on its way for longer than its caller waits.
     left: bool = False
@@ -58,50 +66,79 @@ class Calls:
         """Begin with none."""
         self._monotonic = monotonic
         self._calls: dict[Any, _Call] = {}
-        self._looked = monotonic()
+        #: When something was last said to each process that waits, by its queue of answers.
+        self._spoken: dict[str, float] = {}
+        self._awake = monotonic()
         #: Until then, what comes may have waited for us to thaw.
-        self._doubted_until = self._looked
+        self._doubted_until = self._awake
 
     def run(self, ended: Callable[[], bool]) -> None:
         """Tell callers that they are not forgotten, until the last of them has its answer.
 
         :param ended: whether no more messages come.
         """
-        self._looked = self._monotonic()
+        self._awake = self._monotonic()
         while self._calls or not ended():
             time.sleep(INTERVAL)
             self.tell()
 
     def take(self, incoming: Any) -> None:
         """Note a message that has come. Who waits without listening is told nothing."""
+        now = self._wake()
         if not incoming.client_timeout:
             return
         # Else oslo.messaging would start a thread for each call, to say the same.
         incoming.client_timeout = None
-        now = self._monotonic()
-        frozen = now - self._looked > SILENCE or now < self._doubted_until
-        self._calls[incoming] = _Call(now, frozen)
+        self._calls[incoming] = _Call(now, now < self._doubted_until)
 
     def forget(self, incoming: Any) -> None:
-        """Note that a message is dealt with."""
-        self._calls.pop(incoming, None)
+        """Note that a message is dealt with, and its caller told so."""
+        self._wake()
+        if self._calls.pop(incoming, None) is not None:
+            self._speak(incoming.reply_q)
 
     def has_left(self, incoming: Any) -> bool:
         """Return whether the caller may have left, so that nothing must be done for it."""
         call = self._calls.get(incoming)
-        return call is not None and (call.left or self._monotonic() - call.told > SILENCE)
+        return call is not None and self._left(incoming, call)
 
     def tell(self) -> None:
-        """Tell every caller that waits for a while."""
-        now = self._monotonic()
-        if now - self._looked > SILENCE:
-            LOG.warning("nothing was done here for %.1f s", now - self._looked)
-            self._doubted_until = now + SILENCE
-        self._looked = now
-        for incoming, call in list(self._calls.items()):
-            call.left = call.left or self._monotonic() - call.told > SILENCE
-            if not call.left and now - call.told >= INTERVAL / 2:
+        """Tell every caller that waits for a while, and every process that waits."""
+        now = self._wake()
+        calls = list(self._calls.items())
+        for incoming, call in calls:
+            if self._left(incoming, call):
+                call.left = True
+            silent = now - max(call.told, self._spoken.get(incoming.reply_q, -math.inf))
+            is_due = silent >= INTERVAL / 2 or now - call.told >= LONG_INTERVAL
+            if not call.left and is_due:
                 self._tell(incoming, call)
+        for queue, at in list(self._spoken.items()):
+            if now - at > LONG_PATIENCE:
+                self._spoken.pop(queue, None)
+
+    def _wake(self) -> float:
+        """Note that something is done here; return when."""
+        now = self._monotonic()
+        if now - self._awake > SILENCE:
+            LOG.warning("nothing was done here for %.1f s", now - self._awake)
+            self._doubted_until = now + SILENCE
+        self._awake = now
+        return now
+
+    def _left(self, incoming: Any, call: _Call) -> bool:
+        now = self._monotonic()
+        spoken = max(call.told, self._spoken.get(incoming.reply_q, -math.inf))
+        return call.left or now - spoken > SILENCE or now - call.told > LONG_SILENCE
+
+    def _speak(self, queue: str) -> None:
+        """Note that a process was told something. Who has left before does not come back."""
+        now = self._monotonic()
+        if now - self._spoken.get(queue, -math.inf) > SILENCE:
+            for incoming, call in list(self._calls.items()):
+                if incoming.reply_q == queue and self._left(incoming, call):
+                    call.left = True
+        self._spoken[queue] = now
 
     def _tell(self, incoming: Any, call: _Call) -> None:
         try:
@@ -109,4 +146,5 @@ class Calls:
         except Exception as error:  # the outermost loop of what all other callers rely on
             LOG.debug("caller not told that it is not forgotten: %s", error)
         else:
+            self._speak(incoming.reply_q)
             call.told = self._monotonic()

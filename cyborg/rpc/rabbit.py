@@ -2,20 +2,25 @@
 
 A message waits in a queue no longer than it is of use, also one that wants no answer. And a broker
 that says no to a consumer that was there before is tried again after a pause: the driver takes
-no for an end, and its threads then ask again without one.
+no for an end, and its threads then ask again without one. And whoever waits for an answer leaves
+when its process has heard nothing for a while, see :mod:`cyborg.rpc.liveness`.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import oslo_messaging
 from oslo_log import log
 from oslo_messaging._drivers import common
-from oslo_messaging._drivers.amqpdriver import AMQPDriverBase
+from oslo_messaging._drivers.amqpdriver import AMQPDriverBase, ReplyWaiters
+
+from cyborg.rpc.liveness import PATIENCE
 
 LOG = log.getLogger(__name__)
 
@@ -66,16 +71,57 @@ class _Connection(common.ConnectionContext):  # type: ignore[misc]  # untyped
             raise common.Timeout from error
 
 
+class Waiters(ReplyWaiters):  # type: ignore[misc]  # untyped
+    """Those of a process that wait for answers, in the driver's table."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._monotonic = monotonic
+        #: When anything was heard from anybody who is called.
+        self._heard = monotonic()
+
+    def put(self, msg_id: str, message_data: Any) -> None:
+        """Pass on what has come, and note that it has."""
+        self._heard = self._monotonic()
+        super().put(msg_id, message_data)
+
+    def get(self, msg_id: str, timeout: float) -> Any:
+        """Wait for what comes, for so long, or until nothing was heard for :data:`PATIENCE`.
+
+        :raises oslo_messaging.MessagingTimeout: nothing has come.
+        """
+        began = self._monotonic()
+        end = began + timeout
+        while True:
+            until = min(end, max(began, self._heard) + PATIENCE)
+            left = until - self._monotonic()
+            try:
+                return super().get(msg_id, max(0.0, left))
+            except oslo_messaging.MessagingTimeout:
+                if left <= 0:
+                    raise
+
+
 def adapt(transport: Any) -> None:
     """Let a transport be as we want it. One that is none of RabbitMQ stays as it is."""
     driver = transport._driver
     if isinstance(driver, AMQPDriverBase):
         driver._get_connection = partial(_connection, driver)
+        driver._get_reply_q = partial(_reply_queue, driver, driver._get_reply_q, threading.Lock())
         logging.getLogger("oslo.messaging._drivers.impl_rabbit").addFilter(_said_once)
 
 
 def _connection(driver: Any, purpose: str = common.PURPOSE_SEND, retry: Any = None) -> _Connection:
     return _Connection(driver._connection_pool, purpose=purpose, retry=retry)
+
+
+def _reply_queue(driver: Any, made: Callable[[], str], lock: threading.Lock) -> str:
+    """Return the queue of answers; whoever is first makes it, and the table of those who wait."""
+    with lock:
+        queue = made()
+        if not isinstance(driver._waiter.waiters, Waiters):
+            driver._waiter.waiters = Waiters()
+    return queue
 
 
 def _said_once(record: logging.LogRecord) -> bool:
