@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,6 +24,10 @@ PART = 256 * 1024
 _AT_FAULT = (401, 403, 406, 413, 429)
 
 _REQUEST_ID = "X-OpenStack-Request-ID"
+
+#: Else the adapter, which limits nothing by default, waits by the wall clock all the same: for an
+#: hour, if that was put back an hour.
+_AT_ANY_RATE: AbstractContextManager[None] = nullcontext()
 
 T = TypeVar("T")
 
@@ -109,6 +113,7 @@ class Service:
                 raise_exc=False,
                 microversion=version,
                 headers={"Accept": "application/json", **_request_id()},
+                rate_semaphore=_AT_ANY_RATE,
                 **extra,
             )
         except exceptions.ConnectTimeout as error:
@@ -129,7 +134,13 @@ class Service:
             answer but 200.
         """
         try:
-            response = self._adapter.get(path, raise_exc=False, stream=True, headers=_request_id())
+            response = self._adapter.get(
+                path,
+                raise_exc=False,
+                stream=True,
+                headers=_request_id(),
+                rate_semaphore=_AT_ANY_RATE,
+            )
         except exceptions.ClientException as error:
             raise ServiceUnavailable(f"{self._title}: {_one_line(error)}") from error
         with response:

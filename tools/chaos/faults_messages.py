@@ -86,7 +86,9 @@ def clock_jumps(world: World) -> str:
         for seconds in (_HOUR, -_HOUR, 0):
             time.sleep(3)
             _jump(world, clock, seconds)
+            sent = _sent(world)
             time.sleep(5)
+            assert _sent(world) > sent, f"{CONDUCTORS[0]} asks nobody at {seconds:+d} s"
     world.load.check()
     stolen = _second_attempts(world) - before
     for name in (CONDUCTORS[0], SLOW):
@@ -108,6 +110,11 @@ def _jump(world: World, clock: Path, seconds: int) -> None:
 
 def _last(text: str) -> str:
     return "\n".join(text.splitlines()[-3:])
+
+
+def _sent(world: World) -> int:
+    """Return how many events the conductor whose clock jumps has sent."""
+    return world.log(CONDUCTORS[0]).count("event sent")
 
 
 def _second_attempts(world: World) -> int:

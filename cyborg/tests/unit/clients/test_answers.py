@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +53,7 @@ class Network(requests.adapters.BaseAdapter):
         response.reason = "Because"
         response.headers["Content-Type"] = "application/json"
         response._content = self.content
+        response.raw = io.BytesIO(self.content)
         response.request = request
         response.url = str(request.url)
         return response
@@ -188,6 +191,22 @@ def test_a_call_can_be_given_less_time() -> None:
     network = Network(404)
     placement(network).inventories(UUID, 1.5)
     assert network.timeouts == [1.5]
+
+
+def test_a_clock_that_is_put_back_delays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An adapter limits its rate by the wall clock, and slept for an hour."""
+    slept: list[float] = []
+    there = adapter(Network(200, {"traits": []}), "placement")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 3600)
+    monkeypatch.setattr(time, "sleep", slept.append)
+    assert there.get("/traits").status_code == 200
+    assert slept.pop() > 3500, "keystoneauth has changed"
+    service = http.Service("Placement", there)
+    assert service.ask("GET", "/traits").status == 200
+    with service.stream("/traits") as parts:
+        assert b"".join(parts)
+    assert slept == []
 
 
 def test_a_thread_works_for_nobody_afterwards() -> None:
