@@ -69,6 +69,8 @@ class Arena(ABC):
     #: What the host's only part is like.
     handles: ClassVar[int] = 4
     needs_work: ClassVar[bool] = False
+    #: ARQs that are given back together, since that is not what is tried either.
+    together: ClassVar[int] = 1
 
     def __init__(self, env: Environment, number: int, seed: int) -> None:
         self.agents = RecordingAgents()
@@ -93,18 +95,18 @@ class Arena(ABC):
     def check(self, one: End, other: End) -> None:
         """See that it has ended as it should."""
 
-    def clean(self) -> None:
-        """Give all back that a round has taken, and let agents answer."""
-        if self._made:
+    def clean(self, *, last: bool = False) -> None:
+        """Give all back that rounds have taken, and let agents answer."""
+        if len(self._made) >= self.together or (self._made and last):
             releasing.delete(self.env, self._made)
-        self._made.clear()
+            self._made.clear()
         self.answer_all()
 
     # What they do
 
-    def card(self, **values: Any) -> DeviceReport:
+    def card(self, handles: int | None = None, **values: Any) -> DeviceReport:
         values = {"needs_prepare": self.needs_work, "needs_release": self.needs_work, **values}
-        part = deployable(self.part, self.handles, **values)
+        part = deployable(self.part, handles or self.handles, **values)
         return device(f"card-of-{self.host}", part, control_path={"bus": self.host[-8:]})
 
     def report(self, card: DeviceReport) -> None:
@@ -136,6 +138,16 @@ class Arena(ABC):
             found = list_requests(connection, uuids=[uuid])
         return found[0] if found else None
 
+    def require_gone(self, uuid: str) -> None:
+        """See that an ARQ is not there any more, and need not be given back."""
+        assert self.arq(uuid) is None
+        self._made.remove(uuid)
+
+    def use_again(self, uuid: str) -> None:
+        """Let an ARQ that has nothing be the next that is made."""
+        self._made.remove(uuid)
+        self._unused.append(uuid)
+
     def answering(self, error: str | None = None) -> Action:
         """Return what answers the work that was sent last."""
         host, work = self.agents.sent[-1]
@@ -159,6 +171,9 @@ class Arena(ABC):
 class BindBind(Arena):
     """An ARQ, two instances: one has it."""
 
+    handles = 8
+    together = 8
+
     def pair(self) -> tuple[Action, Action]:
         self.uuid = self.make()
         return self.binding(self.uuid), self.binding(self.uuid)
@@ -177,7 +192,7 @@ class BindDelete(Arena):
     def check(self, one: End, other: End) -> None:
         assert one.code in (None, "cyborg.arq.not_found")
         assert other.well
-        assert self.arq(self.uuid) is None
+        self.require_gone(self.uuid)
 
 
 class DeleteDelete(Arena):
@@ -193,7 +208,7 @@ class DeleteDelete(Arena):
     def check(self, one: End, other: End) -> None:
         assert one.well
         assert other.well
-        assert self.arq(self.uuid) is None
+        self.require_gone(self.uuid)
 
 
 class DeleteNewOwner(Arena):
@@ -209,7 +224,7 @@ class DeleteNewOwner(Arena):
     def check(self, one: End, other: End) -> None:
         assert one.well
         assert other.code in (None, "cyborg.arq.no_free_handle")
-        assert self.arq(self.before) is None
+        self.require_gone(self.before)
         found = self.arq(self.after)
         assert found is not None
         assert (found.state is ArqState.BOUND) is other.well
@@ -232,18 +247,20 @@ class UnbindFinish(Arena):
         found = self.arq(self.uuid)
         assert found is not None
         assert (found.state, found.instance_uuid) == (ArqState.UNBOUND, None)
+        self.use_again(self.uuid)
 
 
 class ReportBind(Arena):
-    """A report takes away what a bind wants: it has it, or is refused."""
+    """A report takes away what a bind wants, or brings it: it has it, or is refused."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._counts = itertools.cycle([1, self.handles])
 
     def pair(self) -> tuple[Action, Action]:
-        self.report(self.card())
         self.bound()
         self.uuid = self.make()
-        part = deployable(self.part, 1)
-        card = device(f"card-of-{self.host}", part, control_path={"bus": self.host[-8:]})
-        return partial(self.report, card), self.binding(self.uuid)
+        return partial(self.report, self.card(next(self._counts))), self.binding(self.uuid)
 
     def check(self, one: End, other: End) -> None:
         assert one.well
@@ -256,9 +273,12 @@ class ReportBind(Arena):
 class DisableBind(Arena):
     """After the answer nobody gets anything of the device."""
 
-    def pair(self) -> tuple[Action, Action]:
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
         with self.env.database.reader() as connection:
-            [self.device] = [d for d in list_devices(connection) if d.hostname == self.host]
+            [self.device] = list_devices(connection, hostname=self.host)
+
+    def pair(self) -> tuple[Action, Action]:
         self._set(DeviceStatus.ENABLED)
         self.uuid = self.make()
         return partial(self._set, DeviceStatus.MAINTAINING), self.binding(self.uuid)
@@ -289,8 +309,8 @@ class ProgramBind(Arena):
             self.binding(self.uuid),
         )
 
-    def card(self, **values: Any) -> DeviceReport:
-        return super().card(programmable=True, **values)
+    def card(self, handles: int | None = None, **values: Any) -> DeviceReport:
+        return super().card(handles, programmable=True, **values)
 
     def check(self, one: End, other: End) -> None:
         assert one.code in (None, "cyborg.deployable.in_use")
@@ -312,7 +332,7 @@ class DeleteFinish(Arena):
     def check(self, one: End, other: End) -> None:
         assert one.well
         assert other.well
-        assert self.arq(self.uuid) is None
+        self.require_gone(self.uuid)
 
 
 class DeleteFailure(DeleteFinish):
@@ -335,7 +355,7 @@ class ReleaseDelete(Arena):
         assert one.well
         assert other.well
         self.answer_all()
-        assert self.arq(self.uuid) is None
+        self.require_gone(self.uuid)
 
 
 class UnbindDelete(Arena):
@@ -350,7 +370,7 @@ class UnbindDelete(Arena):
     def check(self, one: End, other: End) -> None:
         assert one.code in (None, "cyborg.arq.not_found")
         assert other.well
-        assert self.arq(self.uuid) is None
+        self.require_gone(self.uuid)
 
 
 class UnbindUnbind(Arena):
@@ -468,10 +488,12 @@ def run(env: Environment, kinds: Sequence[type[Arena]], rounds: int, threads: in
                 with lock:
                     kind = next(todo, None)
                 if kind is None:
-                    return
+                    break
                 found = _round(arenas[kind], partner)
                 with lock:
                     ends.update([f"{kind.__name__}: {found}"])
+            for arena in arenas.values():
+                arena.clean(last=True)
         except Exception as error:
             failures.append(f"{kind and kind.__name__}: {type(error).__name__}: {error}")
             raise
