@@ -112,8 +112,7 @@ def _told_to_stop(world: World) -> str:
             with ThreadPoolExecutor(len(names)) as pool:
                 ended = pool.map(partial(_stopped, world), names)
                 drained |= dict(zip(names, ended, strict=True))
-            for name in names:
-                world.begin_anew(name)
+                list(pool.map(world.begin_anew, names))
     world.load.tally.check()
     drained[API] = _api_stopped(world)
     world.load.tally.refuse("while processes were told to stop")
