@@ -62,10 +62,11 @@ def claim_due(
     )
     rows = connection.execute(query.limit(limit).with_for_update(skip_locked=True)).all()
     read = found(rows)
+    broken = {each.uuid for each in read.unreadable}
     # By the ids, whose locks it has: whoever looks for a uuid locks the uuid first, and waits
     # for the id, and MariaDB would give one of the two up.
-    ids = {row.uuid: row.id for row in rows}
-    _put_off(connection, [ids[each.uuid] for each in read.unreadable], pause)
+    _put_off(connection, [row.id for row in rows if row.uuid in broken], pause)
+    _lease(connection, [row for row in rows if row.uuid not in broken], lease)
     claimed = [
         replace(
             job,
@@ -74,7 +75,6 @@ def claim_due(
         )
         for job in read.jobs
     ]
-    _lease(connection, [(ids[job.uuid], job) for job in claimed], lease)
     return Found(claimed, read.unreadable)
 
 
@@ -136,12 +136,13 @@ def _put_off(connection: sa.Connection, ids: Collection[int], seconds: float) ->
         )
 
 
-def _lease(connection: sa.Connection, claimed: Sequence[tuple[int, Job]], lease: float) -> None:
-    """Lease jobs, each with its id, for the time that it is due; a statement for each length."""
+def _lease(connection: sa.Connection, claimed: Sequence[sa.Row[Any]], lease: float) -> None:
+    """Lease jobs for the time that each is due, one statement for each length."""
     lengths: dict[float, list[int]] = {}
-    for id_, job in claimed:
-        seconds = backoff(job.unanswered + 1, max(lease, MOST_LEASE), lease)
-        lengths.setdefault(seconds, []).append(id_)
+    for row in claimed:
+        # The attempt that begins now is one more.
+        seconds = backoff(row.unanswered + 2, max(lease, MOST_LEASE), lease)
+        lengths.setdefault(seconds, []).append(row.id)
     for seconds, ids in lengths.items():
         connection.execute(
             jobs.update()

@@ -37,7 +37,9 @@ def test_a_dead_holder_holds_nothing(tmp_path: Path) -> None:
 
 
 def test_a_program_that_the_holder_started_holds_nothing(tmp_path: Path) -> None:
-    code = f"{HOLDER} import subprocess as s; print(s.Popen(['sleep', '60'], stdout=s.DEVNULL).pid)"
+    # Without our pipes, whose end would be waited for.
+    sleep = "s.Popen(['sleep', '60'], stdout=s.DEVNULL, stderr=s.DEVNULL)"
+    code = f"{HOLDER} import subprocess as s; print({sleep}.pid)"
     done = subprocess.run(
         [sys.executable, "-c", code, tmp_path], check=True, capture_output=True, text=True
     )
