@@ -63,6 +63,14 @@ hardware-model: $(VENV)/.test ## Let modelled hardware move and break at length 
 races: $(VENV)/.test ## Try races at length on MariaDB and PostgreSQL (PAIRS=10000, ROUNDS=300).
 	@tools/races.sh $(VENV)/bin/python $(PAIRS) $(ROUNDS) $(ARGS)
 
+.PHONY: chaos
+chaos: $(VENV)/.test $(SERVICES_VENV)/.made ## Kill, freeze, slow and fill what runs, under load (DATABASE=mariadb, QUEUES=classic).
+	@$(VENV)/bin/python tools/chaos/chaos.py --database $(CHAOS_DATABASE) --queues $(QUEUES) $(ARGS)
+
+.PHONY: chaos-short
+chaos-short: $(VENV)/.test $(SERVICES_VENV)/.made ## The same in 90 s, for the faults that matter most.
+	@$(VENV)/bin/python tools/chaos/chaos.py --short --database $(CHAOS_DATABASE) --queues $(QUEUES) $(ARGS)
+
 .PHONY: benchmark-claims
 benchmark-claims: $(VENV)/.test ## Measure claims beside those of an earlier commit (BEFORE=d17129c, TURNS=5).
 	@$(VENV)/bin/python tools/benchmarks/claims.py --before $(BEFORE) --turns $(TURNS) $(ARGS)
