@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.util import LRUCache
 
 from cyborg.conductor.environment import Environment
 from cyborg.db import schema
@@ -19,6 +22,7 @@ from cyborg.tests.servers import NovaStandIn, Placement
 KINDS = ("sqlite", "mariadb", "postgresql")
 
 _migrated: dict[str, str] = {}
+_statements: dict[str, tuple[sa.Dialect, LRUCache[Any, Any]]] = {}
 
 
 def _database_url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
@@ -41,10 +45,21 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     return _migrated[kind]
 
 
+def _share_statements(engine: sa.Engine) -> None:
+    """Let tests share the statements that SQLAlchemy has made for a kind of server.
+
+    It keeps them for an engine and its dialect, and each test has a new engine: a fifth of all
+    time went into making the same ones again.
+    """
+    kept = _statements.setdefault(engine.dialect.name, (engine.dialect, LRUCache(4000)))
+    engine.dialect, engine._compiled_cache = kept
+
+
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """The same, opened, and emptied."""
     database = Database(make_conf(database_url))
+    _share_statements(database.engine)
     with database.engine.begin() as connection:
         for table in reversed(metadata.sorted_tables):
             connection.execute(table.delete())

@@ -18,7 +18,7 @@ HOST, USER = "compute-1", "cyborg-user"
 ALL = [".*"] * 3
 
 #: Seconds for which it says no.
-NO = 8
+NO = 6
 
 #: Connections that an agent has: to take work, to take answers, to send, and one that it keeps.
 CONNECTIONS = 4

@@ -67,8 +67,10 @@ def test_ask_bind_read_and_give_back(cloud: Deployment) -> None:
         "the agent's work",
         lambda: {arq["state"] for arq in api.of_instance(instance)} == {"Bound"},
     )
-    for process in cloud.processes:
-        assert process.end(signal.SIGTERM) == 0, process.text()[-3000:]
+    with ThreadPoolExecutor() as pool:
+        statuses = list(pool.map(lambda process: process.end(signal.SIGTERM), cloud.processes))
+    for process, status in zip(cloud.processes, statuses, strict=True):
+        assert status == 0, process.text()[-3000:]
         assert "Traceback" not in process.text(), process.text()[-3000:]
 
 
