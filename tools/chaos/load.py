@@ -205,13 +205,13 @@ class Load:
         with self._lock:
             self.finished.append(boot)
 
-    def life(self) -> None:
-        """Boot a server somewhere, and delete it."""
+    def life(self, *, may_fail: bool = False) -> None:
+        """Boot a server somewhere, and delete it; see :meth:`see`."""
         boot = self.bound(self.targets[next(self._numbers) % len(self.targets)])
         if boot is None:
             time.sleep(_PAUSE / 4)
             return
-        self.see(boot)
+        self.see(boot, may_fail=may_fail)
         self.delete(boot)
 
     # -- many
@@ -222,14 +222,17 @@ class Load:
             return list(pool.map(work, items))
 
     @contextmanager
-    def background(self, clients: int | None = None) -> Iterator[None]:
-        """Let servers be booted and deleted during the block, and the last ones after it."""
+    def background(self, clients: int | None = None, *, may_fail: bool = False) -> Iterator[None]:
+        """Let servers be booted and deleted during the block, and the last ones after it.
+
+        :param may_fail: binds may fail, if the reason is there.
+        """
         over = threading.Event()
 
         def live() -> None:
             while not over.is_set():
                 try:
-                    self.life()
+                    self.life(may_fail=may_fail)
                 except Exception as error:  # any is a trouble of the run
                     self._trouble(f"{type(error).__name__}: {error}")
 
