@@ -27,6 +27,9 @@ LOG = log.getLogger(__name__)
 #: Seconds between two tries to take messages, where the queue refuses.
 RETRY_INTERVAL = 2.0
 
+#: Begins of what oslo.messaging logs of an answer that the queue does not take, with a traceback.
+_NOT_TAKEN = ("Can not send reply", "Can not acknowledge", "MessageUndeliverable error")
+
 #: Begins of what the driver logs and raises: who catches it logs it as well, with more.
 _SAID_TWICE = ("Unable to connect to AMQP server on", "Failed to consume message", "Failed to publ")
 
@@ -109,6 +112,7 @@ def adapt(transport: Any) -> None:
         driver._get_connection = partial(_connection, driver)
         driver._get_reply_q = partial(_reply_queue, driver, driver._get_reply_q, threading.Lock())
         logging.getLogger("oslo.messaging._drivers.impl_rabbit").addFilter(_said_once)
+        logging.getLogger("oslo_messaging.rpc.server").addFilter(_in_one_line)
 
 
 def _connection(driver: Any, purpose: str = common.PURPOSE_SEND, retry: Any = None) -> _Connection:
@@ -126,3 +130,12 @@ def _reply_queue(driver: Any, made: Callable[[], str], lock: threading.Lock) -> 
 
 def _said_once(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith(_SAID_TWICE)
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None and str(record.msg).startswith(_NOT_TAKEN):
+        record.msg = f"message queue has not taken an answer: {' '.join(str(error).split())}"
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.args, record.exc_info, record.exc_text = (), None, None
+    return True

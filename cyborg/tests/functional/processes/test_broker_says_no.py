@@ -7,10 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from cyborg.domain.clock import new_uuid
 from cyborg.tests.functional.processes.harness import Deployment, Process, deployed, wait_for
 from cyborg.tests.servers.rabbitmq import RabbitMQ
 
@@ -100,26 +102,32 @@ def test_at_the_start(cloud: Deployment, rabbitmq: RabbitMQ, rabbit_url: str, na
     assert works(cloud)
 
 
-@pytest.mark.parametrize("name", TROUBLES)
-def test_later(cloud: Deployment, rabbitmq: RabbitMQ, rabbit_url: str, name: str) -> None:
+def test_later(cloud: Deployment, rabbitmq: RabbitMQ, rabbit_url: str) -> None:
     processes = start(cloud)
-    cloud.wait_for_device(HOST)
+    provider = cloud.wait_for_device(HOST)
     cloud.api.profile("one")
     assert works(cloud)
-    since = [len(process.text()) for process in processes]
-    TROUBLES[name].begin(rabbitmq, rabbit_url)
-    rabbitmq.close_connections()
-    time.sleep(NO)
-    assert not works(cloud)
-    assert all(process.alive() for process in processes)
-    for process, begin in zip(processes, since, strict=True):
-        check_lines(process, begin)
-    TROUBLES[name].end(rabbitmq, rabbit_url)
-    wait_for("changes", lambda: works(cloud))
-    # The agent's door is open again as well.
-    provider = cloud.wait_for_device(HOST)
-    [uuid] = cloud.api.arqs("one")
-    instance = "9b8c1f0e-6a5d-4c3b-8e7f-0123456789ab"
-    wait_for("a bind", lambda: cloud.api.bind([uuid], instance, HOST, provider).status_code == 202)
-    wait_for("its end", lambda: cloud.api.of_instance(instance)[0]["state"] == "Bound")
-    assert all(process.alive() for process in processes)
+    for trouble in TROUBLES.values():
+        since = [len(process.text()) for process in processes]
+        trouble.begin(rabbitmq, rabbit_url)
+        rabbitmq.close_connections()
+        time.sleep(NO)
+        assert not works(cloud)
+        assert all(process.alive() for process in processes)
+        for process, begin in zip(processes, since, strict=True):
+            check_lines(process, begin)
+        trouble.end(rabbitmq, rabbit_url)
+        wait_for("changes", lambda: works(cloud))
+        # The agent's door is open again as well.
+        arqs, instance = cloud.api.arqs("one"), new_uuid()
+        wait_for("a bind", partial(bound, cloud, arqs, instance, provider))
+        wait_for("its end", partial(is_bound, cloud, instance))
+        assert all(process.alive() for process in processes)
+
+
+def bound(cloud: Deployment, arqs: list[str], instance: str, provider: str) -> bool:
+    return cloud.api.bind(arqs, instance, HOST, provider).status_code == 202
+
+
+def is_bound(cloud: Deployment, instance: str) -> bool:
+    return {arq["state"] for arq in cloud.api.of_instance(instance)} == {"Bound"}
