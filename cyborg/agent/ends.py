@@ -22,7 +22,8 @@ from cyborg.domain.work import Work
 
 LOG = log.getLogger(__name__)
 
-#: Seconds between attempts to tell the conductor how a job ended; it asks again anyway.
+#: Seconds between the begins of two attempts to tell the conductor how a job ended, unless one
+#: takes longer; it asks again anyway.
 REPORT_DELAYS = (1, 2, 4, *(5,) * 11)
 
 #: How many ends are told at the same time.
@@ -128,13 +129,14 @@ class EndReporter:
         with self._lock:
             end = self._waiting.pop(job)
         for delay in (*REPORT_DELAYS, None):
+            began = self._clock()
             try:
                 self._say(end)
             except ServiceUnavailable as failure:
                 if delay is None or self._abandoned:
                     LOG.warning("end of job not told job=%s reason=%s", job, failure)
                     return
-                self._sleep(delay)
+                self._sleep(max(0.0, began + delay - self._clock()))
             except RemoteError as failure:
                 LOG.warning("end of job refused job=%s reason=%s", job, failure)
                 return

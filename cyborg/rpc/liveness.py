@@ -24,14 +24,14 @@ LOG = log.getLogger(__name__)
 PATIENCE = 1.6
 
 #: Seconds without a word about its own call after which a caller leaves.
-LONG_PATIENCE = 5.0
+LONG_PATIENCE = 3.0
 
 #: Seconds between two words to one process, which leaves most of its patience to the network;
 #: and between two about one call.
-INTERVAL, LONG_INTERVAL = 0.4, 1.2
+INTERVAL, LONG_INTERVAL = 0.4, 0.75
 
 #: Seconds without a word after which a caller counts as gone: before it is.
-SILENCE, LONG_SILENCE = 1.3, 4.0
+SILENCE, LONG_SILENCE = 1.3, 2.4
 
 
 class Patience(float):

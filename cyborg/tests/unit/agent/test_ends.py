@@ -104,6 +104,18 @@ def test_two_answers_about_one_job_are_a_pause_apart(reports: Reports) -> None:
     assert reports.slept == [0.75]
 
 
+def test_who_was_waited_for_in_vain_is_asked_again_at_once(reports: Reports) -> None:
+    """One of two conductors may be frozen, and half of all calls come to it."""
+    reports.conductor.errors = [ServiceUnavailable("No answer in time.")] * 3
+    reports.report()
+    for _ in range(3):
+        reports.await_calls(1)
+        reports.now += 3
+        reports.conductor.permits.release()
+    assert reports.everything_told() == [(job_uuid(1), 1, None)]
+    assert reports.slept == [0, 0, 1]
+
+
 def test_the_same_is_not_answered_again_within_moments(reports: Reports) -> None:
     reports.report(generation=2)
     assert len(reports.everything_told()) == 1
