@@ -55,11 +55,11 @@ class FollowUp(Protocol):
 class Unit:
     """What one try of a use case works with, inside its transaction."""
 
-    def __init__(self, env: Environment, connection: Connection) -> None:
+    def __init__(self, env: Environment, connection: Connection, now: datetime.datetime) -> None:
         self.env = env
         self.connection = connection
         #: The conductor's clock, read once: all that is written has one time.
-        self.now: datetime.datetime = env.clock()
+        self.now = now
         self._follow_ups: list[FollowUp] = []
         #: A moment before the database's clock was read, and what it showed.
         self._began = env.monotonic()
@@ -116,9 +116,12 @@ def run(env: Environment, work: Callable[[Unit], T], budget: Budget | None = Non
     :raises TooLate: if the caller has left.
     """
     units: list[Unit] = []
+    # Before the transaction has its connection: the clock may need one, and where all had one
+    # and wanted another, nobody would get any.
+    now = env.clock()
 
     def attempt(connection: Connection) -> T:
-        units.append(Unit(env, connection))
+        units.append(Unit(env, connection, now))
         made = work(units[-1])
         units[-1].end()
         return made

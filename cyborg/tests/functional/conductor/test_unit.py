@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 import sqlalchemy as sa
 
+from cyborg.conductor import finishing, providers, releasing
 from cyborg.conductor.asking import Budget
 from cyborg.conductor.environment import Environment
 from cyborg.conductor.unit import Order, Unit, run
-from cyborg.db.database import Contention
-from cyborg.db.tables import hosts
+from cyborg.db.clock import GOOD_FOR, DatabaseClock
+from cyborg.db.database import Contention, Database
+from cyborg.db.tables import hosts, jobs
+from cyborg.domain.clock import new_uuid
 from cyborg.domain.errors import CyborgError, NotFound, ServiceUnavailable
-from cyborg.tests.functional.conductor.harness import rows
+from cyborg.domain.states import ArqState
+from cyborg.tests.functional.conductor.harness import (
+    answer,
+    arq,
+    arqs,
+    bind,
+    card,
+    let_run_out,
+    make,
+    rows,
+)
+from cyborg.tests.functional.conductor.racing import on_servers
+from cyborg.tests.helpers import RecordingAgents, make_conf, profile, report
 
 
 @dataclass
@@ -118,3 +134,34 @@ def test_a_unit_has_one_time(env: Environment) -> None:
         return unit.now, unit.connection.scalar(sa.select(hosts.c.last_seen_at))
 
     assert run(env, work) == (times[0], times[0])
+
+
+@pytest.fixture
+def narrow(env: Environment, agents: RecordingAgents) -> Iterator[Environment]:
+    """A conductor that may have one connection, and whose clock must be looked at each time."""
+    url = env.conf.database.connection
+    pool = {"max_pool_size": 1, "max_overflow": 0, "pool_timeout": 2}
+    database = Database(make_conf(url, database=pool))
+    moments = itertools.count(0.0, GOOD_FOR)
+    clock = DatabaseClock(database, lambda: next(moments))
+    yield dataclasses.replace(env, database=database, clock=clock.now)
+    database.dispose()
+
+
+@on_servers
+def test_who_has_a_connection_wants_no_other(narrow: Environment, agents: RecordingAgents) -> None:
+    """If all had one and wanted one, nobody would get any: a conductor that had thawed did
+    nothing, since each of its calls looked at the clock within its transaction."""
+    report(narrow, card(2, needs_prepare=True, needs_release=True))
+    profile(narrow)
+    [uuid] = make(narrow)
+    bind(narrow, uuid, instance=new_uuid())
+    answer(narrow, uuid, None)
+    assert arq(narrow, uuid).state is ArqState.BOUND
+    releasing.delete(narrow, [uuid])
+    let_run_out(narrow, jobs)
+    finishing.sweep(narrow)
+    answer(narrow, uuid, None)
+    while providers.sweep(narrow):
+        pass
+    assert (arqs(narrow), rows(narrow, jobs)) == ([], [])
