@@ -48,25 +48,32 @@ class database_now(FunctionElement[datetime.datetime]):
     """
 
     type = UtcDateTime()
-    inherit_cache = False
+    # The seconds are a parameter: SQLAlchemy need not make a statement again for others.
+    inherit_cache = True
 
     def __init__(self, seconds: float = 0) -> None:
-        self.seconds = float(seconds)
-        super().__init__()
+        super().__init__(sa.literal(round(seconds * 1_000_000), sa.BigInteger))
+
+
+def _microseconds(element: database_now, compiler: Any, kw: Any) -> str:
+    made: str = compiler.process(element.clauses, **kw)
+    return made
 
 
 @compiles(database_now, "postgresql")
 def _postgresql(element: database_now, compiler: Any, **kw: Any) -> str:
-    return f"((clock_timestamp() AT TIME ZONE 'UTC') + interval '{element.seconds:f} seconds')"
+    passed = _microseconds(element, compiler, kw)
+    return f"((clock_timestamp() AT TIME ZONE 'UTC') + {passed} * interval '1 microsecond')"
 
 
 @compiles(database_now, "mysql")
 @compiles(database_now, "mariadb")
 def _mysql(element: database_now, compiler: Any, **kw: Any) -> str:
-    return f"(UTC_TIMESTAMP(6) + INTERVAL {element.seconds:f} SECOND)"
+    return f"(UTC_TIMESTAMP(6) + INTERVAL {_microseconds(element, compiler, kw)} MICROSECOND)"
 
 
 @compiles(database_now, "sqlite")
 def _sqlite(element: database_now, compiler: Any, **kw: Any) -> str:
     # The text form must sort together with the one that the driver stores.
-    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', '{element.seconds:+f} seconds') || '000')"
+    seconds = f"printf('%+.6f seconds', {_microseconds(element, compiler, kw)} / 1000000.0)"
+    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds}) || '000')"
