@@ -6,9 +6,11 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import CacheStats
 
 from cyborg.conductor import finishing, providers, releasing
 from cyborg.conductor.asking import Budget
@@ -19,10 +21,8 @@ from cyborg.db.database import Contention, Database
 from cyborg.db.tables import hosts, jobs
 from cyborg.domain.clock import new_uuid
 from cyborg.domain.errors import CyborgError, NotFound, ServiceUnavailable
-from cyborg.domain.states import ArqState
 from cyborg.tests.functional.conductor.harness import (
     answer,
-    arq,
     arqs,
     bind,
     card,
@@ -154,14 +154,36 @@ def test_who_has_a_connection_wants_no_other(narrow: Environment, agents: Record
     nothing, since each of its calls looked at the clock within its transaction."""
     report(narrow, card(2, needs_prepare=True, needs_release=True))
     profile(narrow)
-    [uuid] = make(narrow)
-    bind(narrow, uuid, instance=new_uuid())
-    answer(narrow, uuid, None)
-    assert arq(narrow, uuid).state is ArqState.BOUND
-    releasing.delete(narrow, [uuid])
-    let_run_out(narrow, jobs)
-    finishing.sweep(narrow)
-    answer(narrow, uuid, None)
-    while providers.sweep(narrow):
-        pass
+    life(narrow)
     assert (arqs(narrow), rows(narrow, jobs)) == ([], [])
+
+
+def life(env: Environment) -> None:
+    """Let a device be prepared for an instance, and released."""
+    [uuid] = make(env)
+    bind(env, uuid, instance=new_uuid())
+    answer(env, uuid, None)
+    releasing.delete(env, [uuid])
+    let_run_out(env, jobs)
+    finishing.sweep(env)
+    answer(env, uuid, None)
+    while providers.sweep(env):
+        pass
+
+
+def test_a_statement_is_compiled_once(env: Environment) -> None:
+    """Those with the database's time, which are most, were compiled whenever they were used."""
+    report(env, card(2, needs_prepare=True, needs_release=True))
+    profile(env)
+    life(env)
+    compiled = []
+
+    def note(*arguments: Any) -> None:
+        statement, context = arguments[2], arguments[4]
+        if context.compiled is not None and context.cache_hit is not CacheStats.CACHE_HIT:
+            compiled.append(statement)
+
+    sa.event.listen(env.database.engine, "before_cursor_execute", note)
+    life(env)
+    # SQLAlchemy knows no INSERT of several rows again.
+    assert [each for each in compiled if not each.startswith("INSERT")] == []
