@@ -29,6 +29,10 @@ _HEARTBEAT = {
     # The conductors' comparisons note it.
     "deployables": ("provider_generation", "updated_at"),
 }
+#: Work, events, and hosts of whose last report something is left to settle.
+_RESTLESS = """
+    SELECT id FROM jobs UNION ALL SELECT id FROM outbox
+    UNION ALL SELECT id FROM hosts WHERE report_digest IS NULL"""
 _TROUBLE = "discovery problem driver=chaos_driver"
 _OTHERS_TABLES = ("periodic_tasks",)
 
@@ -91,9 +95,7 @@ def restarted(world: World) -> str:
     targets.append(Target(SLOW, providers(world.hosts[SLOW])[1]))
     boots = [load.bound(target) for target in targets for _ in range(3)]
     held = [load.see(boot) for boot in boots if boot]
-    # Rest: no work is left, and nothing of a host's last report is left to settle.
-    restless = "SELECT id FROM jobs UNION ALL SELECT id FROM hosts WHERE report_digest IS NULL"
-    waited("rest", lambda: not world.rows(restless), 30)
+    waited("rest", lambda: not world.rows(_RESTLESS), 30)
     before = _contents(world)
     names = (PLAIN, SLOW)
     with ThreadPoolExecutor(len(names)) as pool:
