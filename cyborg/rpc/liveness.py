@@ -92,9 +92,14 @@ class Calls:
         self._calls[incoming] = _Call(now, now < self._doubted_until)
 
     def forget(self, incoming: Any) -> None:
-        """Note that a message is dealt with, and its caller told so."""
+        """Note that a message is dealt with."""
         self._wake()
-        if self._calls.pop(incoming, None) is not None:
+        self._calls.pop(incoming, None)
+
+    def answer(self, incoming: Any, reply: Callable[..., None], *result: Any, **named: Any) -> None:
+        """Answer a message. What the queue has not taken is no word."""
+        reply(*result, **named)
+        if incoming in self._calls:
             self._speak(incoming.reply_q)
 
     def has_left(self, incoming: Any) -> bool:

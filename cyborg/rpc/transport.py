@@ -118,6 +118,7 @@ class _CallsOnly(RPCServer):  # type: ignore[misc]  # untyped
 
     def _process_incoming(self, incoming: Any) -> None:
         [message] = incoming
+        message.reply = partial(self._calls.answer, message, message.reply)
         try:
             if isinstance(message.message.get("method"), str):
                 with answering(partial(self._calls.has_left, message)):

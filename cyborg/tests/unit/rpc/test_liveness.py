@@ -58,6 +58,11 @@ class Bench:
             self.now = min(end, self.now + INTERVAL)
             self.calls.tell()
 
+    def answer(self, incoming: Incoming) -> None:
+        """Answer a call, and the queue takes it."""
+        self.calls.answer(incoming, lambda _result: None, "result")
+        self.calls.forget(incoming)
+
     def freeze(self, seconds: float) -> None:
         """Let time pass, in which it is not."""
         self.now += seconds
@@ -137,9 +142,24 @@ def test_answers_are_words_as_well(bench: Bench) -> None:
         bench.calls.take(quick)
         assert not bench.calls.has_left(quick)
         bench.freeze(SILENCE / 2)
-        bench.calls.forget(quick)
+        bench.answer(quick)
         assert not bench.calls.has_left(slow)
     bench.freeze(SILENCE + 0.01)
+    assert bench.calls.has_left(slow)
+
+
+def test_an_answer_that_is_not_taken_is_no_word(bench: Bench) -> None:
+    def refuse(_result: object) -> None:
+        raise OSError("the broker is away")
+
+    slow, quick = Incoming(), Incoming()
+    bench.calls.take(slow)
+    bench.calls.take(quick)
+    bench.freeze(SILENCE - 0.1)
+    with pytest.raises(OSError, match="away"):
+        bench.calls.answer(quick, refuse, "result")
+    bench.calls.forget(quick)
+    bench.freeze(0.2)
     assert bench.calls.has_left(slow)
 
 
@@ -150,7 +170,7 @@ def test_nothing_about_a_call_is_not_enough_for_long(bench: Bench) -> None:
         bench.freeze(1)
         quick = Incoming()
         bench.calls.take(quick)
-        bench.calls.forget(quick)
+        bench.answer(quick)
     assert bench.calls.has_left(slow)
 
 
@@ -160,7 +180,7 @@ def test_words_to_one_process_are_none_to_another(bench: Bench) -> None:
     bench.freeze(1)
     quick = Incoming()
     bench.calls.take(quick)
-    bench.calls.forget(quick)
+    bench.answer(quick)
     bench.freeze(SILENCE - 0.9)
     assert bench.calls.has_left(slow)
 
@@ -171,7 +191,7 @@ def test_an_answer_after_a_freeze_brings_nobody_back(bench: Bench) -> None:
     bench.calls.take(first)
     bench.calls.take(second)
     bench.freeze(SILENCE + 0.1)
-    bench.calls.forget(first)
+    bench.answer(first)
     assert bench.calls.has_left(second)
 
 
