@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cyborg.db.paging import Sorting, changed_at, equal, paged, refers
+from cyborg.db.statements import insert_rows
 from cyborg.db.tables import (
     accelerator_requests,
     attach_handles,
@@ -97,7 +98,7 @@ def list_requests(
 
 def insert_requests(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Store new ARQs in one statement."""
-    connection.execute(_arqs.insert().values([dict(row) for row in rows]))
+    insert_rows(connection, _arqs, rows)
 
 
 def _request(row: sa.Row[Any]) -> AcceleratorRequest:

@@ -7,6 +7,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -42,6 +43,32 @@ _RESOURCES = sa.literal('"resources:') + deployables.c.resource_class + sa.liter
 OF_CLASS = (
     sa.func.replace(accelerator_requests.c.group_json, _RESOURCES, "")
     != accelerator_requests.c.group_json
+)
+
+
+#: What is free of some deployables.
+_CANDIDATES = (
+    sa.select(
+        _handles.c.id,
+        _handles.c.uuid,
+        _handles.c.deployable_id,
+        _handles.c.attach_type,
+        _handles.c.attach_info,
+    )
+    .where(_handles.c.deployable_id.in_(sa.bindparam("deployable_ids", expanding=True)), FREE)
+    .order_by(_handles.c.id)
+)
+
+
+#: Who takes them is said with it.
+_TAKE = (
+    _handles.update()
+    .where(_handles.c.id.in_(sa.bindparam("ids", expanding=True)), FREE)
+    .values(
+        # What was made ready must be released, whatever the deployable's report says then.
+        needs_release=_handles.c.deployable_id.in_(sa.bindparam("dirtying", expanding=True)),
+        **next_generation(_handles),
+    )
 )
 
 
@@ -81,6 +108,36 @@ class TakenHandle:
     driver: str
 
 
+_LOCK_PROVIDERS = locking_by(
+    sa.select(
+        deployables.c.id,
+        deployables.c.name,
+        deployables.c.resource_class,
+        deployables.c.rp_uuid,
+        deployables.c.needs_prepare,
+        deployables.c.needs_release,
+        SETTLED.label("settled"),
+        devices.c.identity,
+        devices.c.driver,
+        devices.c.status,
+        devices.c.presence,
+        devices.c.condition,
+        devices.c.condition_reason,
+        deployables.c.sharing,
+        # Not joined: MariaDB would lock the host, which a report holds.
+        *(
+            sa.select(column).where(hosts.c.id == devices.c.host_id).scalar_subquery().label(name)
+            for column, name in ((hosts.c.name, "host"), (hosts.c.withheld, "withheld"))
+        ),
+    )
+    .join_from(deployables, devices)
+    .where(deployables.c.rp_uuid.in_(sa.bindparam("rp_uuids", expanding=True)))
+    .with_for_update(read=True, of=(deployables, devices)),
+    deployables.c.rp_uuid,
+    devices.c.id,
+)
+
+
 def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict[str, BindTarget]:
     """Return the deployables by provider uuid.
 
@@ -88,36 +145,6 @@ def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict
     programming one waits for the binds that have seen it as it was, and those after it see it
     disabled or being programmed.
     """
-    query = (
-        sa.select(
-            deployables.c.id,
-            deployables.c.name,
-            deployables.c.resource_class,
-            deployables.c.rp_uuid,
-            deployables.c.needs_prepare,
-            deployables.c.needs_release,
-            SETTLED.label("settled"),
-            devices.c.identity,
-            devices.c.driver,
-            devices.c.status,
-            devices.c.presence,
-            devices.c.condition,
-            devices.c.condition_reason,
-            deployables.c.sharing,
-            # Not joined: MariaDB would lock the host, which a report holds.
-            *(
-                sa.select(column)
-                .where(hosts.c.id == devices.c.host_id)
-                .scalar_subquery()
-                .label(name)
-                for column, name in ((hosts.c.name, "host"), (hosts.c.withheld, "withheld"))
-            ),
-        )
-        .join_from(deployables, devices)
-        .where(deployables.c.rp_uuid.in_(rp_uuids))
-        .with_for_update(read=True, of=(deployables, devices))
-    )
-    query = locking_by(query, deployables.c.rp_uuid, devices.c.id)
     return {
         row.rp_uuid: BindTarget(
             deployable_id=row.id,
@@ -137,7 +164,7 @@ def lock_providers(connection: sa.Connection, rp_uuids: Collection[str]) -> dict
             needs_prepare=row.needs_prepare,
             needs_release=row.needs_release,
         )
-        for row in connection.execute(query)
+        for row in connection.execute(_LOCK_PROVIDERS, {"rp_uuids": list(rp_uuids)})
     }
 
 
@@ -174,17 +201,12 @@ def take(
     ]
     owners = {each.id: each.accelerator_request_id for each in taken}
     dirtying = {t.deployable_id for t in wanted.values() if t.needs_prepare or t.needs_release}
-    result = connection.execute(
-        _handles.update()
-        .where(_handles.c.id.in_(owners), FREE)
-        .values(
-            accelerator_request_id=case_by(_handles.c.id, owners),
-            # What was made ready must be released, whatever the deployable's report says then.
-            needs_release=_handles.c.deployable_id.in_(dirtying),
-            updated_at=now,
-            **next_generation(_handles),
-        )
-    )
+    owner = case_by(_handles.c.id, owners)
+    values = {"ids": list(owners), "dirtying": list(dirtying), "updated_at": now}
+    if len(owners) == 1:
+        result = connection.execute(_TAKE, {**values, "accelerator_request_id": owner})
+    else:
+        result = connection.execute(_TAKE.values(accelerator_request_id=owner), values)
     if result.rowcount != len(taken):
         raise Contention
     return taken
@@ -203,7 +225,7 @@ def blocked_of(
         return {}
     left = room(connection, {id_ for each in shared.values() for id_ in each.counters})
     candidates: dict[int, list[int]] = defaultdict(list)
-    for row in connection.execute(_candidates(shared)):
+    for row in connection.execute(_CANDIDATES, {"deployable_ids": list(shared)}):
         candidates[row.deployable_id].append(row.id)
     blocked = {}
     for deployable, ids in candidates.items():
@@ -271,11 +293,12 @@ def _free(
 ) -> dict[int, list[sa.Row[Any]]] | None:
     """Lock free handles, by their deployable; None if it has fewer than are needed of it."""
     needed = Counter(target.deployable_id for target in targets)
-    query = _candidates(needed).with_for_update(skip_locked=not wait)
+    values: dict[str, Any] = {"deployable_ids": list(needed)}
     if len(needed) == 1:
-        query = query.limit(needed.total())
+        values["most"] = needed.total()
+    query = _locking_free(limited="most" in values, wait=wait)
     free: dict[int, list[sa.Row[Any]]] = defaultdict(list)
-    for row in connection.execute(query):
+    for row in connection.execute(query, values):
         free[row.deployable_id].append(row)
     if any(len(free[deployable]) < count for deployable, count in needed.items()):
         return None
@@ -295,7 +318,7 @@ def _free_of_shared(
     lock_counters(connection, counters)
     left = room(connection, counters)
     candidates: dict[int, list[sa.Row[Any]]] = defaultdict(list)
-    for row in connection.execute(_candidates(needed)):
+    for row in connection.execute(_CANDIDATES, {"deployable_ids": list(needed)}):
         candidates[row.deployable_id].append(row)
     free: dict[int, list[sa.Row[Any]]] = {}
     space = left.left
@@ -310,18 +333,10 @@ def _free_of_shared(
     return free
 
 
-def _candidates(deployable_ids: Collection[int]) -> sa.Select[Any]:
-    return (
-        sa.select(
-            _handles.c.id,
-            _handles.c.uuid,
-            _handles.c.deployable_id,
-            _handles.c.attach_type,
-            _handles.c.attach_info,
-        )
-        .where(_handles.c.deployable_id.in_(deployable_ids), FREE)
-        .order_by(_handles.c.id)
-    )
+@cache
+def _locking_free(*, limited: bool, wait: bool) -> sa.Select[Any]:
+    query = _CANDIDATES.with_for_update(skip_locked=not wait)
+    return query.limit(sa.bindparam("most", type_=sa.Integer)) if limited else query
 
 
 def _taken(row: sa.Row[Any], arq_id: int, target: BindTarget) -> TakenHandle:

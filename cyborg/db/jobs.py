@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cyborg.db import job_rows
-from cyborg.db.statements import case_by, current_request_ids, next_generation
+from cyborg.db.statements import case_by, current_request_ids, insert_rows, next_generation
 from cyborg.db.tables import hosts, jobs
 from cyborg.db.types import database_now
 from cyborg.domain.work import Job
@@ -67,7 +67,7 @@ def insert_jobs(
         }
         for job in new
     ]
-    connection.execute(jobs.insert().values([{**row, **times} for row in rows]))
+    insert_rows(connection, jobs, [{**row, **times} for row in rows])
 
 
 def lock_jobs_of(connection: sa.Connection, request_ids: Collection[int]) -> job_rows.Found:

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cyborg.db.statements import current_request_ids
+from cyborg.db.statements import current_request_ids, insert_rows
 from cyborg.db.tables import outbox
 from cyborg.db.types import database_now
 from cyborg.domain.model import EventBatch, EventState, EventStatus
@@ -37,25 +37,25 @@ def insert_events(
     :param patience: seconds for which a failure is told again and again.
     """
     origin = current_request_ids()
-    connection.execute(
-        outbox.insert().values(
-            [
-                {
-                    "batch": batch,
-                    "accelerator_request_id": id_,
-                    "accelerator_request_uuid": uuid,
-                    "instance_uuid": instance_uuid,
-                    "status": status,
-                    "state": state,
-                    "attempt": 1,
-                    "leased_until": database_now(lease),
-                    "deadline": None if patience is None else database_now(patience),
-                    "created_at": now,
-                    **origin,
-                }
-                for id_, uuid in arqs.items()
-            ]
-        )
+    insert_rows(
+        connection,
+        outbox,
+        [
+            {
+                "batch": batch,
+                "accelerator_request_id": id_,
+                "accelerator_request_uuid": uuid,
+                "instance_uuid": instance_uuid,
+                "status": status,
+                "state": state,
+                "attempt": 1,
+                "leased_until": database_now(lease),
+                "deadline": None if patience is None else database_now(patience),
+                "created_at": now,
+                **origin,
+            }
+            for id_, uuid in arqs.items()
+        ],
     )
     return EventBatch(
         uuid=batch,

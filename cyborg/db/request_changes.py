@@ -10,6 +10,7 @@ import datetime
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +26,9 @@ from cyborg.domain.model import HandleCondition
 from cyborg.domain.states import UNBINDING_FROM, ArqState, Suspicion, showing, sources_of
 
 _arqs = accelerator_requests
+
+#: What the database makes of a row, where every other value is a parameter.
+_EXPRESSION = sa.ColumnElement
 
 _SHARING = (
     sa.select(deployables.c.sharing)
@@ -46,7 +50,23 @@ _COUNTED_APART = (
 )
 
 _READ = sa.select(
-    _arqs,
+    *(
+        _arqs.c[name]
+        for name in (
+            "id",
+            "uuid",
+            "state",
+            "group_json",
+            "project_id",
+            "hostname",
+            "device_rp_uuid",
+            "instance_uuid",
+            "bound_by_service",
+            "state_reason",
+            "suspicion",
+            "generation",
+        )
+    ),
     _SHARING.label("sharing"),
     _COUNTED_APART.label("is_counted_apart"),
     database_now().label("now"),
@@ -108,20 +128,34 @@ def lock_requests(
 
     :param hold: False only looks: what follows from it must be looked at once more.
     """
-    owner = (
-        sa.select(instance_owners.c.project_id)
-        .where(instance_owners.c.instance_uuid == owner_of)
-        .scalar_subquery()
-    )
-    filters: list[sa.ColumnElement[bool]] = [_arqs.c.state != ArqState.DELETING]
+    wanted: dict[str, Any] = {}
     if uuids is not None:
-        filters.append(_arqs.c.uuid.in_(uuids))
+        wanted["uuids"] = list(uuids)
     if instance_uuid is not None:
-        filters.append(_arqs.c.instance_uuid == instance_uuid)
-    query = _READ.add_columns(owner.label("instance_owner")).where(*filters)
+        wanted["instance_uuid"] = instance_uuid
+    query = _reading(frozenset(wanted), with_owner=owner_of is not None, hold=hold)
+    values = wanted if owner_of is None else {**wanted, "owner_of": owner_of}
+    return [_locked(row) for row in connection.execute(query, values)]
+
+
+# Every bind and delete begins with one of these, and making it anew takes longer than asking.
+@cache
+def _reading(wanted: frozenset[str], *, with_owner: bool, hold: bool) -> sa.Select[Any]:
+    """Return the statement of :func:`lock_requests` for what has these values."""
+    by_value = {
+        "uuids": _arqs.c.uuid.in_(sa.bindparam("uuids", expanding=True)),
+        "instance_uuid": _arqs.c.instance_uuid == sa.bindparam("instance_uuid"),
+    }
+    filters = [_arqs.c.state != ArqState.DELETING, *(by_value[name] for name in sorted(wanted))]
+    owner = sa.select(instance_owners.c.project_id).where(
+        instance_owners.c.instance_uuid == sa.bindparam("owner_of")
+    )
+    query = _READ.add_columns(
+        (owner.scalar_subquery() if with_owner else sa.null()).label("instance_owner")
+    ).where(*filters)
     if hold:
         query = locking_chosen(query, _arqs.c.id, filters).with_for_update(of=_arqs)
-    return [_locked(row) for row in connection.execute(query.order_by(_arqs.c.id))]
+    return query.order_by(_arqs.c.id)
 
 
 def lock_requests_by_id(connection: sa.Connection, ids: Collection[int]) -> list[LockedRequest]:
@@ -296,21 +330,34 @@ def _update(
     **values: Any,
 ) -> None:
     """Change ARQs that are as they were read, and in one of these states. One statement."""
+    expressions = {name: each for name, each in values.items() if isinstance(each, _EXPRESSION)}
+    seen: dict[str, int] = {}
+    for number, arq in enumerate(arqs):
+        seen |= {f"seen_id_{number}": arq.id, f"seen_generation_{number}": arq.generation}
+    change = _changing(len(arqs), frozenset(sources))
     result = connection.execute(
-        _arqs.update()
-        .where(
-            sa.or_(
-                *(
-                    sa.and_(_arqs.c.id == arq.id, _arqs.c.generation == arq.generation)
-                    for arq in arqs
-                )
-            ),
-            _arqs.c.state.in_(sources),
-        )
-        .values(**next_generation(_arqs), **values)
+        change.values(**expressions) if expressions else change,
+        {**seen, **{name: each for name, each in values.items() if name not in expressions}},
     )
     if result.rowcount != len(arqs):
         raise Contention
+
+
+@lru_cache(maxsize=256)
+def _changing(count: int, sources: frozenset[ArqState]) -> sa.Update:
+    """Return the statement of :func:`_update`; columns that are not in it come as parameters."""
+    unchanged = (
+        sa.and_(
+            _arqs.c.id == sa.bindparam(f"seen_id_{number}"),
+            _arqs.c.generation == sa.bindparam(f"seen_generation_{number}"),
+        )
+        for number in range(count)
+    )
+    return (
+        _arqs.update()
+        .where(sa.or_(*unchanged), _arqs.c.state.in_(sorted(sources)))
+        .values(**next_generation(_arqs))
+    )
 
 
 def _locked(row: sa.Row[Any]) -> LockedRequest:

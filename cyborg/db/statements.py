@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,8 +17,14 @@ MARIADB = ("mysql", "mariadb")
 _ALL = 1 << 62
 
 
-def case_by(column: sa.ColumnElement[Any], values: Mapping[Any, Any]) -> sa.Case[Any]:
-    """Return ``CASE column WHEN key THEN value …``: one UPDATE for many rows."""
+def case_by(column: sa.ColumnElement[Any], values: Mapping[Any, Any]) -> Any:
+    """Return ``CASE column WHEN key THEN value …``: one UPDATE for many rows.
+
+    Where all have the same value, it is that, and an UPDATE like others that were made before.
+    """
+    first = next(iter(values.values()))
+    if all(value == first for value in values.values()):
+        return first
     return sa.case(*((column == key, value) for key, value in values.items()))
 
 
@@ -80,7 +87,21 @@ def _index_of(column: sa.Column[Any]) -> str:
 
 def next_generation(table: sa.Table) -> dict[str, Any]:
     """Return the values that move a row's generation on by one."""
-    return {"generation": table.c.generation + 1}
+    return {"generation": _next_generation(table)}
+
+
+@cache
+def _next_generation(table: sa.Table) -> sa.ColumnElement[int]:
+    return table.c.generation + 1
+
+
+def insert_rows(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert rows in one statement. Their values may be expressions."""
+    values = [dict(row) for row in rows]
+    # SQLAlchemy compiles an INSERT of a list each time, and one of a row once.
+    connection.execute(table.insert().values(values[0] if len(values) == 1 else values))
 
 
 def upsert(
