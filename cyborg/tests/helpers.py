@@ -38,6 +38,8 @@ def make_conf(connection: str, **groups: dict[str, Any]) -> cfg.ConfigOpts:
     opts.register(conf)
     conf([], project="cyborg", default_config_files=[], default_config_dirs=[])
     conf.set_override("connection", connection, group="database")
+    # As many as threads use at once: those beyond it are opened and closed for each transaction.
+    conf.set_default("max_pool_size", 50, group="database")
     for group, values in groups.items():
         for name, value in values.items():
             conf.set_override(name, value, group=None if group == "DEFAULT" else group)

@@ -19,6 +19,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, ClassVar
 
+import sqlalchemy as sa
+
 from cyborg.conductor import (
     binding,
     catalogue,
@@ -31,6 +33,7 @@ from cyborg.conductor import (
 from cyborg.conductor.environment import Environment
 from cyborg.db.accelerator_requests import list_requests
 from cyborg.db.devices import list_devices
+from cyborg.db.tables import accelerator_requests
 from cyborg.domain.clock import new_uuid, provider_uuid
 from cyborg.domain.errors import CyborgError
 from cyborg.domain.inventory import DeviceReport, Snapshot
@@ -51,6 +54,12 @@ SPREAD = 0.004
 
 #: Of what is left to chance.
 SEED = int(os.environ.get("CYBORG_TEST_PAIRS_SEED", "1"))
+
+#: Whether an ARQ is there: the cheapest way to ask, since it is asked after each round.
+_SHOWN = sa.select(accelerator_requests.c.id).where(
+    accelerator_requests.c.uuid == sa.bindparam("wanted"),
+    accelerator_requests.c.state != ArqState.DELETING,
+)
 
 Action = Callable[[], object]
 
@@ -85,6 +94,8 @@ class Arena(ABC):
         self.dice = random.Random(f"{seed} {self.host}")
         self.ends: Counter[str] = Counter()
         self._made: list[str] = []
+        #: What later rounds have, too.
+        self._kept: list[str] = []
         #: Made beforehand, since that is not what is tried.
         self._unused: list[str] = []
         self.report(self.card())
@@ -101,6 +112,8 @@ class Arena(ABC):
 
     def clean(self, *, last: bool = False) -> None:
         """Give all back that rounds have taken, and let agents answer."""
+        if last:
+            self._made += self._kept
         if len(self._made) >= self.together or (self._made and last):
             releasing.delete(self.env, self._made)
             self._made.clear()
@@ -144,13 +157,26 @@ class Arena(ABC):
 
     def require_gone(self, uuid: str) -> None:
         """See that an ARQ is not there any more, and need not be given back."""
-        assert self.arq(uuid) is None
+        with self.env.database.reader() as connection:
+            assert connection.execute(_SHOWN, {"wanted": uuid}).all() == []
         self._made.remove(uuid)
 
     def use_again(self, uuid: str) -> None:
         """Let an ARQ that has nothing be the next that is made."""
         self._made.remove(uuid)
         self._unused.append(uuid)
+
+    def keep(self, uuid: str) -> None:
+        """Let later rounds have an ARQ as it is."""
+        self._made.remove(uuid)
+        self._kept.append(uuid)
+
+    def kept(self) -> str | None:
+        """Return an ARQ that was kept, if there is one; it is as any other from now on."""
+        if not self._kept:
+            return None
+        self._made.append(self._kept.pop())
+        return self._made[-1]
 
     def answering(self, error: str | None = None) -> Action:
         """Return what answers the work that was sent last."""
@@ -221,7 +247,8 @@ class DeleteNewOwner(Arena):
     handles = 1
 
     def pair(self) -> tuple[Action, Action]:
-        self.before, _ = self.bound()
+        # Who was given it last is the next who gives it back.
+        self.before = self.kept() or self.bound()[0]
         self.after = self.make()
         return self.deleting(self.before), self.binding(self.after)
 
@@ -232,6 +259,7 @@ class DeleteNewOwner(Arena):
         found = self.arq(self.after)
         assert found is not None
         assert (found.state is ArqState.BOUND) is other.well
+        (self.keep if other.well else self.use_again)(self.after)
 
 
 class UnbindFinish(Arena):
@@ -260,9 +288,9 @@ class ReportBind(Arena):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._counts = itertools.cycle([1, self.handles])
+        self.keep(self.bound()[0])
 
     def pair(self) -> tuple[Action, Action]:
-        self.bound()
         self.uuid = self.make()
         return partial(self.report, self.card(next(self._counts))), self.binding(self.uuid)
 
@@ -272,6 +300,8 @@ class ReportBind(Arena):
         found = self.arq(self.uuid)
         assert found is not None
         assert (found.attach_handle is not None) is other.well
+        if not other.well:
+            self.use_again(self.uuid)
 
 
 class DisableBind(Arena):
