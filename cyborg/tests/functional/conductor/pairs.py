@@ -111,9 +111,14 @@ class Arena(ABC):
         """See that it has ended as it should."""
 
     def clean(self, *, last: bool = False) -> None:
-        """Give all back that rounds have taken, and let agents answer."""
+        """Give all back that rounds have taken, and let agents answer.
+
+        :param last: no round follows.
+        """
         if last:
             self._made += self._kept
+            # Its agent lives, and is heard as one that does, however long the rounds have taken.
+            self.report(self.card())
         if len(self._made) >= self.together or (self._made and last):
             releasing.delete(self.env, self._made)
             self._made.clear()
