@@ -539,7 +539,9 @@ def run(env: Environment, kinds: Sequence[type[Arena]], rounds: int, threads: in
         finally:
             partner.stop()
 
-    workers = [threading.Thread(target=work, args=(number,)) for number in range(pairs)]
+    workers = [
+        threading.Thread(target=work, args=(number,), daemon=True) for number in range(pairs)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
