@@ -21,7 +21,7 @@ from world import World, providers
 
 from cyborg.domain.clock import new_uuid
 
-#: Of a small disk; enough for the files of an agent.
+#: Bytes that are left on a small disk beside the files that an agent has.
 _ROOM = 1 << 20
 
 
@@ -146,7 +146,7 @@ def _small_disk(world: World) -> Iterator[Path]:
     kept = folder.with_name("kept")
     world.terminate(SLOW)
     shutil.copytree(folder, kept)
-    _run("mount", "-t", "tmpfs", "-o", f"size={_ROOM}", "none", str(folder))
+    _run("mount", "-t", "tmpfs", "-o", f"size={_taken(kept) + _ROOM}", "none", str(folder))
     try:
         shutil.copytree(kept, folder, dirs_exist_ok=True)
         world.begin_anew(SLOW)
@@ -158,6 +158,11 @@ def _small_disk(world: World) -> Iterator[Path]:
         _run("umount", str(folder))
         shutil.rmtree(kept)
         world.begin_anew(SLOW)
+
+
+def _taken(folder: Path) -> int:
+    """Return how many bytes a folder takes: a journal keeps what a day has brought."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*"))
 
 
 def _run(*command: str) -> None:
