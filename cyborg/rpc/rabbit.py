@@ -19,6 +19,7 @@ import oslo_messaging
 from oslo_log import log
 from oslo_messaging._drivers import common
 from oslo_messaging._drivers.amqpdriver import AMQPDriverBase, ReplyWaiters
+from oslo_messaging._drivers.impl_rabbit import ConnectionLock
 
 from cyborg.rpc.liveness import PATIENCE
 
@@ -26,6 +27,9 @@ LOG = log.getLogger(__name__)
 
 #: Seconds between two tries to take messages, where the queue refuses.
 RETRY_INTERVAL = 2.0
+
+#: Seconds that a sender waits for a connection that its own thread is connecting anew.
+LOCK_PATIENCE = 1.0
 
 #: Begins of what oslo.messaging logs of an answer that the queue does not take, with a traceback.
 _NOT_TAKEN = ("Can not send reply", "Can not acknowledge", "MessageUndeliverable error")
@@ -48,7 +52,29 @@ class Options(oslo_messaging.TransportOptions):  # type: ignore[misc]  # untyped
 
 
 class _Connection(common.ConnectionContext):  # type: ignore[misc]  # untyped
-    """A connection of the driver's, for sending or for consuming."""
+    """A connection of the driver's, for sending or for consuming.
+
+    A thread of each that is for sending sees to it that the broker hears something, and connects
+    anew where it is gone; for as long nobody sends over it, who has taken it from the pool.
+    """
+
+    connection: Any
+
+    def __init__(self, pool: Any, purpose: str, retry: Any = None) -> None:
+        super().__init__(pool, purpose, retry)
+        if self.pooled:
+            # Who was first to send may have been ready to wait for ever.
+            self.connection.max_retries = 0
+            lock = self.connection._connection_lock
+            lock.acquire = partial(_acquire_in_time, lock)
+
+    def _done(self) -> None:
+        """Give it back. It has only sent: there is nothing to reset, for which one would wait."""
+        if self.connection is None or not self.pooled:
+            super()._done()
+            return
+        connection, self.connection = self.connection, None
+        self.connection_pool.put(connection)
 
     def topic_send(
         self, *, timeout: float | None = None, transport_options: Any = None, **message: Any
@@ -72,6 +98,23 @@ class _Connection(common.ConnectionContext):  # type: ignore[misc]  # untyped
             LOG.warning("message queue lost, trying again: %s", reason)
             time.sleep(RETRY_INTERVAL)
             raise common.Timeout from error
+
+
+def _acquire_in_time(lock: ConnectionLock) -> None:
+    """Take a connection for sending, or give it up if it is being made anew for a while.
+
+    :raises oslo_messaging.MessageDeliveryFailure: so it is; nothing was sent.
+    """
+    end = time.monotonic() + LOCK_PATIENCE
+    with lock._monitor:
+        while lock._lock_acquired:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise oslo_messaging.MessageDeliveryFailure("the connection is being made anew")
+            lock._workers_waiting += 1
+            lock._workers_locks.wait(left)
+            lock._workers_waiting -= 1
+        lock._lock_acquired = lock._get_thread_id()
 
 
 class Waiters(ReplyWaiters):  # type: ignore[misc]  # untyped
