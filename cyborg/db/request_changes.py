@@ -27,9 +27,6 @@ from cyborg.domain.states import UNBINDING_FROM, ArqState, Suspicion, showing, s
 
 _arqs = accelerator_requests
 
-#: What the database makes of a row, where every other value is a parameter.
-_EXPRESSION = sa.ColumnElement
-
 _SHARING = (
     sa.select(deployables.c.sharing)
     .where(deployables.c.rp_uuid == _arqs.c.device_rp_uuid)
@@ -330,7 +327,8 @@ def _update(
     **values: Any,
 ) -> None:
     """Change ARQs that are as they were read, and in one of these states. One statement."""
-    expressions = {name: each for name, each in values.items() if isinstance(each, _EXPRESSION)}
+    # What the database makes of a row; every other value is a parameter.
+    expressions = {n: each for n, each in values.items() if isinstance(each, sa.ColumnElement)}
     seen: dict[str, int] = {}
     for number, arq in enumerate(arqs):
         seen |= {f"seen_id_{number}": arq.id, f"seen_generation_{number}": arq.generation}

@@ -20,7 +20,7 @@ _ALL = 1 << 62
 def case_by(column: sa.ColumnElement[Any], values: Mapping[Any, Any]) -> Any:
     """Return ``CASE column WHEN key THEN value …``: one UPDATE for many rows.
 
-    Where all have the same value, it is that, and an UPDATE like others that were made before.
+    Where all have one value it is that value, and the UPDATE is like others, compiled before.
     """
     first = next(iter(values.values()))
     if all(value == first for value in values.values()):

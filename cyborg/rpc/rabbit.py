@@ -54,8 +54,8 @@ class Options(oslo_messaging.TransportOptions):  # type: ignore[misc]  # untyped
 class _Connection(common.ConnectionContext):  # type: ignore[misc]  # untyped
     """A connection of the driver's, for sending or for consuming.
 
-    A thread of each that is for sending sees to it that the broker hears something, and connects
-    anew where it is gone; for as long nobody sends over it, who has taken it from the pool.
+    Each that is for sending has a thread that keeps the broker informed, and connects anew where it
+    is gone. While that thread does, whoever has taken the connection from the pool cannot send.
     """
 
     connection: Any
