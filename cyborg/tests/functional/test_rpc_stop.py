@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
 
 import oslo_messaging
 import pytest
@@ -34,7 +36,7 @@ class Endpoint:
 def conf(rabbit_url: str) -> cfg.ConfigOpts:
     """A configuration of the private RabbitMQ."""
     conf = make_conf("sqlite://")
-    get_transport(conf)  # registers its options, but for those that follow
+    get_transport(conf).cleanup()  # registers its options, but for those that follow
     conf.register_opts(metrics.oslo_messaging_metrics, group="oslo_messaging_metrics")
     conf.register_opts(tracing.oslo_messaging_tracing, group="oslo_messaging_tracing")
     conf.set_override("transport_url", rabbit_url)
@@ -42,16 +44,28 @@ def conf(rabbit_url: str) -> cfg.ConfigOpts:
 
 
 @pytest.fixture
-def other(conf: cfg.ConfigOpts) -> Iterator[Server]:
+def transport(conf: cfg.ConfigOpts) -> Iterator[Callable[[], Any]]:
+    """Make a transport, as each process has one of its own."""
+    with ExitStack() as made:
+
+        def make() -> Any:
+            transport = get_transport(conf)
+            made.callback(transport.cleanup)
+            return transport
+
+        yield make
+
+
+@pytest.fixture
+def other(transport: Callable[[], Any]) -> Iterator[Server]:
     """A server that goes on."""
-    server = serving(conf, "other")
+    server = serving(transport(), "other")
     yield server
     stop(server)
 
 
-def serving(conf: cfg.ConfigOpts, name: str) -> Server:
-    # A process of its own would have a transport of its own.
-    server = Server(get_transport(conf), API_DOOR, name, Endpoint())
+def serving(transport: Any, name: str) -> Server:
+    server = Server(transport, API_DOOR, name, Endpoint())
     server.start()
     assert server.wait_until_serving(30)
     return server
@@ -62,8 +76,10 @@ def stop(server: Server) -> None:
     server.join(30)
 
 
-def test_what_a_stopping_server_was_sent_is_answered(conf: cfg.ConfigOpts, other: Server) -> None:
-    client = get_client(get_transport(conf), API_DOOR).prepare(timeout=TIMEOUT)
+def test_what_a_stopping_server_was_sent_is_answered(
+    transport: Callable[[], Any], other: Server
+) -> None:
+    client = get_client(transport(), API_DOOR).prepare(timeout=TIMEOUT)
     over = threading.Event()
     answers: list[str] = []
 
@@ -78,7 +94,7 @@ def test_what_a_stopping_server_was_sent_is_answered(conf: cfg.ConfigOpts, other
     for caller in callers:
         caller.start()
     for number in range(STOPS):
-        first = serving(conf, f"first-{number}")
+        first = serving(transport(), f"first-{number}")
         over.wait(0.5)
         stop(first)
     over.set()

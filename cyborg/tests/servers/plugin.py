@@ -11,6 +11,7 @@ so; with CI set to a true value it fails.
 """
 
 import os
+import threading
 from collections.abc import Generator, Iterator
 from typing import NoReturn, TypeVar
 
@@ -113,6 +114,9 @@ def rabbit_url(rabbitmq: RabbitMQ) -> Iterator[str]:
     yield url
     rabbitmq.start()
     rabbitmq.delete_vhost(url)
+    # They would connect anew for ever, and what they log would be in other tests.
+    left = [thread.name for thread in threading.enumerate() if "heartbeat" in thread.name.lower()]
+    assert not left, "a transport was not cleaned up"
 
 
 @pytest.fixture(scope="session")
