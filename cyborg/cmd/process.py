@@ -6,14 +6,14 @@ containers, a WSGI server), which is also how the standalone service can hold al
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import queue
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Sequence
-from types import FrameType
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn, Protocol
 
 from oslo_config import cfg
@@ -59,24 +59,46 @@ def run(conf: cfg.ConfigOpts, services: Sequence[Service]) -> int:
     :returns: the exit status: 1 where a thread that serves was lost.
     :raises ConfigurationError: a service cannot start; none of them runs any more.
     """
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-
-    def note(number: int, frame: FrameType | None) -> None:
-        signals.put(number)
-
-    threads.when_lost(lambda name: signals.put(_LOST))
-    for number in (*_STOP, signal.SIGHUP):
-        signal.signal(number, note)
-    _start(services)
-    while (number := signals.get()) not in (*_STOP, _LOST):
-        _reload(conf, services)
-    LOG.info("stopping signal=%s", signal.Signals(number).name if number else "none")
-    for each in _STOP:
-        signal.signal(each, signal.SIG_DFL)
-    for service in reversed(services):
-        service.stop(conf.graceful_shutdown_timeout)
+    with _told() as (receive, lost):
+        threads.when_lost(lost)
+        _start(services)
+        while (number := receive()) not in (*_STOP, _LOST):
+            if number == signal.SIGHUP:
+                _reload(conf, services)
+        LOG.info("stopping signal=%s", signal.Signals(number).name if number else "none")
+        for each in _STOP:
+            signal.signal(each, signal.SIG_DFL)
+        for service in reversed(services):
+            service.stop(conf.graceful_shutdown_timeout)
     LOG.info("stopped")
     return 0 if number else LOST
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[tuple[Callable[[], int], Callable[[str], None]]]:
+    """Hear of signals, whichever thread they interrupt: the kernel may choose any.
+
+    Only a file descriptor wakes the main thread then; waiting for a lock, it would sleep on.
+
+    :returns: what waits for the next signal, or for :data:`_LOST`, and what says that.
+    """
+    ours, others = socket.socketpair()
+    with ours, others:
+        others.setblocking(False)
+        for number in (*_STOP, signal.SIGHUP):
+            signal.signal(number, lambda number, frame: None)
+        before = signal.set_wakeup_fd(others.fileno(), warn_on_full_buffer=False)
+        try:
+            yield lambda: ours.recv(1)[0], lambda name: _say(others, _LOST)
+        finally:
+            signal.set_wakeup_fd(before)
+
+
+def _say(others: socket.socket, number: int) -> None:
+    # Where there is no more room, so much is unread that one more is nothing new; where the
+    # process has ended its services, nobody reads.
+    with contextlib.suppress(OSError):
+        others.send(bytes([number]))
 
 
 def leave(status: int) -> NoReturn:
@@ -105,6 +127,8 @@ def _reload(conf: cfg.ConfigOpts, services: Sequence[Service]) -> None:
     try:
         configuration.check_files(conf)
         changed = conf.mutate_config_files()
+        # Forgets the values that threads have read meanwhile, which would stay.
+        conf.register_opts([])
     except (ConfigurationError, cfg.Error) as error:
         LOG.error("configuration not read again, the old one stays: %s", error)
         return

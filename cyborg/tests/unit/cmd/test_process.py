@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from oslo_config import cfg
@@ -81,3 +83,58 @@ def test_a_signal_ends_it_well(conf: cfg.ConfigOpts) -> None:
             signal.raise_signal(signal.SIGTERM)
 
     assert process.run(conf, [Told("a", [])]) == 0
+
+
+class Interrupted(Service):
+    """Has a thread which the kernel chooses for signals."""
+
+    def __init__(self, name: str, steps: list[str]) -> None:
+        super().__init__(name, steps)
+        self._again = threading.Event()
+
+    def start(self) -> None:
+        super().start()
+        threading.Thread(target=self._take).start()
+
+    def reload(self) -> None:
+        self._steps.append("reload")
+        self._again.set()
+
+    def _take(self) -> None:
+        time.sleep(0.3)  # the main thread waits by now
+        signal.pthread_kill(threading.get_ident(), signal.SIGHUP)
+        if self._again.wait(5):
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        else:
+            self._steps.append("heard nothing")
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+
+def test_a_signal_that_interrupts_another_thread_is_heard(conf: cfg.ConfigOpts) -> None:
+    steps: list[str] = []
+    assert process.run(conf, [Interrupted("a", steps)]) == 0
+    assert steps == ["start a", "reload", "stop a 30"]
+
+
+def test_a_changed_option_is_changed_for_who_reads_it_meanwhile(tmp_path: Path) -> None:
+    file = tmp_path / "cyborg.conf"
+    file.write_text("")
+    conf = cfg.ConfigOpts()
+    opts.register(conf)
+    conf([], default_config_files=[str(file)], default_config_dirs=[])
+    over = threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            _ = conf.agent.call_timeout
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for seconds in range(10, 30):
+            file.write_text(f"[agent]\ncall_timeout = {seconds}\n")
+            process._reload(conf, [])
+            assert conf.agent.call_timeout == seconds
+    finally:
+        over.set()
+        reader.join()
