@@ -2,8 +2,9 @@
 
 A message waits in a queue no longer than it is of use, also one that wants no answer. And a broker
 that says no to a consumer that was there before is tried again after a pause: the driver takes
-no for an end, and its threads then ask again without one. And whoever waits for an answer leaves
-when its process has heard nothing for a while, see :mod:`cyborg.rpc.liveness`.
+no for an end, and its threads then ask again without one. Who was away for a moment is answered
+again at once. And whoever waits for an answer leaves when its process has heard nothing for a
+while, see :mod:`cyborg.rpc.liveness`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ from typing import Any
 import oslo_messaging
 from oslo_log import log
 from oslo_messaging._drivers import common
-from oslo_messaging._drivers.amqpdriver import AMQPDriverBase, ReplyWaiters
+from oslo_messaging._drivers.amqpdriver import (
+    AMQPDriverBase,
+    ObsoleteReplyQueuesCache,
+    ReplyWaiters,
+)
 from oslo_messaging._drivers.impl_rabbit import ConnectionLock
 
 from cyborg.rpc.liveness import PATIENCE
@@ -117,6 +122,17 @@ def _acquire_in_time(lock: ConnectionLock) -> None:
         lock._lock_acquired = lock._get_thread_id()
 
 
+class _Absent(ObsoleteReplyQueuesCache):  # type: ignore[misc]  # untyped
+    """The queues of answers that were not there for as long as an answer is tried to be sent.
+
+    Answers to them are dropped meanwhile, so that all who try to send one see it. The driver does
+    that for a minute, though an outage of the queue is what they may be absent for: who is first to
+    have a connection again is heard by nobody, and then would hear from nobody.
+    """
+
+    TTL = 2
+
+
 class Waiters(ReplyWaiters):  # type: ignore[misc]  # untyped
     """Those of a process that wait for answers, in the driver's table."""
 
@@ -153,6 +169,7 @@ def adapt(transport: Any) -> None:
     driver = transport._driver
     if isinstance(driver, AMQPDriverBase):
         driver._get_connection = partial(_connection, driver)
+        driver.listen = partial(_listen, driver.listen)
         driver._get_reply_q = partial(_reply_queue, driver, driver._get_reply_q, threading.Lock())
         logging.getLogger("oslo.messaging._drivers.impl_rabbit").addFilter(_said_once)
         logging.getLogger("oslo_messaging.rpc.server").addFilter(_in_one_line)
@@ -160,6 +177,12 @@ def adapt(transport: Any) -> None:
 
 def _connection(driver: Any, purpose: str = common.PURPOSE_SEND, retry: Any = None) -> _Connection:
     return _Connection(driver._connection_pool, purpose=purpose, retry=retry)
+
+
+def _listen(listen: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    listener = listen(*arguments, **named)
+    listener._poll_style_listener._obsolete_reply_queues = _Absent()
+    return listener
 
 
 def _reply_queue(driver: Any, made: Callable[[], str], lock: threading.Lock) -> str:

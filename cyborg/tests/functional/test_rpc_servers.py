@@ -1,8 +1,10 @@
-"""An RPC server that stops while it is being called, over RabbitMQ."""
+"""RPC servers over RabbitMQ: one that stops while it is called, and one that cannot answer."""
 
 from __future__ import annotations
 
+import importlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -16,6 +18,8 @@ from oslo_messaging._tracing import client as tracing
 from cyborg.rpc.server import Server
 from cyborg.rpc.transport import API_DOOR, current_context, get_client, get_transport
 from cyborg.tests.helpers import make_conf
+
+kombu: Any = importlib.import_module("kombu")
 
 CALLERS = 8
 STOPS = 3
@@ -101,3 +105,46 @@ def test_what_a_stopping_server_was_sent_is_answered(
     for caller in callers:
         caller.join()
     assert set(answers) == {"pong"}, f"{answers.count('none')} of {len(answers)} were lost"
+
+
+class Deleting(Endpoint):
+    """Answers when the queue of answers is gone."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.queue = ""
+
+    def ping_without_queue(self, _context: object) -> str:
+        """Delete the queue that is answered to, and return a word."""
+        with kombu.Connection(self._url.replace("rabbit:", "amqp:")) as connection:
+            connection.channel().queue_delete(self.queue)
+        return "lost"
+
+
+def test_who_had_no_queue_is_answered_when_it_has(
+    conf: cfg.ConfigOpts, transport: Callable[[], Any], rabbit_url: str
+) -> None:
+    """After an outage of a minute everybody was without answers for another one."""
+    conf.set_override("kombu_missing_consumer_retry_timeout", 0, group="oslo_messaging_rabbit")
+    asking = transport()
+    endpoint = Deleting(rabbit_url)
+    server = Server(transport(), API_DOOR, "deleting", endpoint)
+    server.start()
+    assert server.wait_until_serving(30)
+    client = get_client(asking, API_DOOR)
+    assert client.prepare(timeout=TIMEOUT).call(current_context(), "ping") == "pong"
+    endpoint.queue = asking._driver._reply_q
+    with pytest.raises(oslo_messaging.MessagingTimeout):
+        client.prepare(timeout=2).call(current_context(), "ping_without_queue")
+    ends = time.monotonic() + 20
+    while (answer := answered(client)) is None and time.monotonic() < ends:
+        pass
+    stop(server)
+    assert answer == "pong"
+
+
+def answered(client: Any) -> Any:
+    try:
+        return client.prepare(timeout=1).call(current_context(), "ping")
+    except oslo_messaging.MessagingTimeout:
+        return None
