@@ -232,7 +232,8 @@ class Deployment:
         (home / ".cyborg").mkdir(parents=True, exist_ok=True)
         self.config("home/.cyborg/cyborg")
         log = self.folder / f"{command}.log"
-        process = Process(command, list(arguments), log, environment={"HOME": str(home)}).start()
+        environment = {**self.environments.get(command, {}), "HOME": str(home)}
+        process = Process(command, list(arguments), log, environment=environment).start()
         self.processes.append(process)
         return process
 
