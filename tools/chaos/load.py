@@ -121,15 +121,19 @@ class Load:
         self._clients = clients
         self.tally = Tally()
         self.events = Events(cloud.nova)
-        self._headers = dict(cloud.as_nova().session.headers)
         self._lock = threading.Lock()
         #: Who has which handle, as Nova sees it.
         self._holders: dict[str, str] = {}
         self._troubles: list[str] = []
         self._numbers = itertools.count()
-        self._local = threading.local()
+        self.renew()
         #: Boots that are over, since the last :meth:`forget`.
         self.finished: list[Boot] = []
+
+    def renew(self) -> None:
+        """Let Nova have another token, which the API knows for longest."""
+        self._headers = dict(self._cloud.as_nova().session.headers)
+        self._local = threading.local()
 
     def forget(self) -> None:
         """Begin to count anew."""
