@@ -2,8 +2,8 @@
 # Pass the tests with pytest:
 #   tools/test.sh PYTHON [ARGUMENT...]
 # Without arguments, all of them in three parts at the same time, which take about as long on two
-# processors: those that mostly wait for a pause or a deadline of ours; the others with processes of
-# ours or of clients, and races; and the rest.
+# processors: some that wait for pauses and deadlines of ours, with some that never wait; the others
+# with processes of ours or of clients, and races; and the rest.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 python=$1
@@ -17,13 +17,14 @@ fi
 
 functional=cyborg/tests/functional
 processes=$functional/processes
-waiting=("$processes"/test_{agents_queue,audit,broker_says_no,credentials,hanging}.py
-    "$processes"/test_{no_conductor,reboot,start_and_stop,two_machines}.py
+mixed=("$processes"/test_{agents_queue,audit,broker_says_no,commands,credentials,faults}.py
+    "$processes"/test_{hanging,no_conductor,reboot,start_and_stop,two_machines}.py
+    "$functional"/conductor/{hardware_model,test_model.py,test_slow_services.py}
     "$functional"/fuzz "$functional"/test_servers.py)
 # The faults come last, when the machine has most time for what is measured there.
 working=("$functional"/clients "$functional"/conductor/test_{pairs,hardware_races}.py)
 for file in "$processes"/test_*.py; do
-    case " ${waiting[*]} $processes/test_chaos.py " in
+    case " ${mixed[*]} $processes/test_chaos.py " in
         *" $file "*) ;;
         *) working+=("$file") ;;
     esac
@@ -33,18 +34,18 @@ working+=("$processes"/test_chaos.py)
 output=$(mktemp -d)
 trap 'rm -rf "$output"' EXIT
 set -m # else they would ignore SIGINT
-"$python" -m pytest -o cache_dir=.pytest_cache/waiting "${waiting[@]}" >"$output/waiting" 2>&1 &
+"$python" -m pytest -o cache_dir=.pytest_cache/mixed "${mixed[@]}" >"$output/mixed" 2>&1 &
 parts=($!)
 "$python" -m pytest -o cache_dir=.pytest_cache/working "${working[@]}" >"$output/working" 2>&1 &
 parts+=($!)
 set +m
 trap 'kill -INT "${parts[@]}" 2>/dev/null' INT TERM
-"$python" -m pytest "${waiting[@]/#/--ignore=}" "${working[@]/#/--ignore=}"
+"$python" -m pytest "${mixed[@]/#/--ignore=}" "${working[@]/#/--ignore=}"
 status=$?
 for part in "${parts[@]}"; do
     wait "$part" || status=1
 done
-for part in waiting working; do
+for part in mixed working; do
     printf '\nA part that ran at the same time (%s):\n' "$part"
     cat "$output/$part"
 done
