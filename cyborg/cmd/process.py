@@ -85,9 +85,9 @@ def _told() -> Iterator[tuple[Callable[[], int], Callable[[str], None]]]:
     ours, others = socket.socketpair()
     with ours, others:
         others.setblocking(False)
+        before = signal.set_wakeup_fd(others.fileno(), warn_on_full_buffer=False)
         for number in (*_STOP, signal.SIGHUP):
             signal.signal(number, lambda number, frame: None)
-        before = signal.set_wakeup_fd(others.fileno(), warn_on_full_buffer=False)
         try:
             yield lambda: ours.recv(1)[0], lambda name: _say(others, _LOST)
         finally:
