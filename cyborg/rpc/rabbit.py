@@ -36,8 +36,17 @@ RETRY_INTERVAL = 2.0
 #: Seconds that a sender waits for a connection that its own thread is connecting anew.
 LOCK_PATIENCE = 1.0
 
-#: Begins of what oslo.messaging logs of an answer that the queue does not take, with a traceback.
-_NOT_TAKEN = ("Can not send reply", "Can not acknowledge", "MessageUndeliverable error")
+_NOT_TAKEN = "message queue has not taken an answer"
+
+#: Begins of what oslo.messaging logs with a traceback though it is no error of its own; and our
+#: words for it. A message comes again where the queue does not know that it was taken.
+_IN_ONE_LINE = {
+    "Can not send reply": _NOT_TAKEN,
+    "Can not acknowledge": _NOT_TAKEN,
+    "MessageUndeliverable error": _NOT_TAKEN,
+    "ignoring duplicate message": "message dropped, it has come before",
+}
+_LOGGERS = ("oslo_messaging.rpc.server", "oslo_messaging._drivers.amqpdriver")
 
 #: Begins of what the driver logs and raises: who catches it logs it as well, with more.
 _SAID_TWICE = ("Unable to connect to AMQP server on", "Failed to consume message", "Failed to publ")
@@ -172,7 +181,8 @@ def adapt(transport: Any) -> None:
         driver.listen = partial(_listen, driver.listen)
         driver._get_reply_q = partial(_reply_queue, driver, driver._get_reply_q, threading.Lock())
         logging.getLogger("oslo.messaging._drivers.impl_rabbit").addFilter(_said_once)
-        logging.getLogger("oslo_messaging.rpc.server").addFilter(_in_one_line)
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(_in_one_line)
 
 
 def _connection(driver: Any, purpose: str = common.PURPOSE_SEND, retry: Any = None) -> _Connection:
@@ -200,8 +210,11 @@ def _said_once(record: logging.LogRecord) -> bool:
 
 def _in_one_line(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
-    if error is not None and str(record.msg).startswith(_NOT_TAKEN):
-        record.msg = f"message queue has not taken an answer: {' '.join(str(error).split())}"
+    words = next(
+        (ours for begin, ours in _IN_ONE_LINE.items() if str(record.msg).startswith(begin)), None
+    )
+    if error is not None and words is not None:
+        record.msg = f"{words}: {' '.join(str(error).split())}"
         record.levelno, record.levelname = logging.WARNING, "WARNING"
         record.args, record.exc_info, record.exc_text = (), None, None
     return True

@@ -12,18 +12,21 @@ from typing import Any
 import oslo_messaging
 import pytest
 from oslo_messaging._drivers import common
+from oslo_messaging._drivers.amqpdriver import AMQPDriverBase
 from oslo_messaging._drivers.impl_rabbit import ConnectionLock
 
 from cyborg.rpc import rabbit
 
 
-@pytest.fixture
-def logger() -> Iterator[logging.Logger]:
-    """The logger of oslo.messaging's server, as :func:`cyborg.rpc.rabbit.adapt` leaves it."""
-    logger = logging.getLogger("oslo_messaging.rpc.server")
-    logger.addFilter(rabbit._in_one_line)
+@pytest.fixture(params=["oslo_messaging.rpc.server", "oslo_messaging._drivers.amqpdriver"])
+def logger(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
+    """A logger of oslo.messaging's, as :func:`cyborg.rpc.rabbit.adapt` leaves it."""
+    logger = logging.getLogger(request.param)
+    before = list(logger.filters)
+    logger.filters.clear()
+    rabbit.adapt(SimpleNamespace(_driver=AMQPDriverBase.__new__(AMQPDriverBase)))
     yield logger
-    logger.removeFilter(rabbit._in_one_line)
+    logger.filters[:] = before
 
 
 def logged(logger: logging.Logger, message: str) -> None:
@@ -40,6 +43,16 @@ def test_an_answer_that_is_not_taken_is_one_line(
     [record] = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage() == "message queue has not taken an answer: not 100 % taken"
+    assert record.exc_info is None
+
+
+def test_a_message_that_comes_again_is_one_line(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    logged(logger, "ignoring duplicate message %s")
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == "message dropped, it has come before: not 100 % taken"
     assert record.exc_info is None
 
 
