@@ -15,6 +15,7 @@ from oslo_config import cfg
 from oslo_messaging._metrics import client as metrics
 from oslo_messaging._tracing import client as tracing
 
+from cyborg.rpc import liveness, rabbit
 from cyborg.rpc.server import Server
 from cyborg.rpc.transport import API_DOOR, current_context, get_client, get_transport
 from cyborg.tests.helpers import make_conf
@@ -81,8 +82,11 @@ def stop(server: Server) -> None:
 
 
 def test_what_a_stopping_server_was_sent_is_answered(
-    transport: Callable[[], Any], other: Server
+    transport: Callable[[], Any], other: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Both sides are this process: where its machine stands still, callers would leave, rightly.
+    monkeypatch.setattr(rabbit, "PATIENCE", TIMEOUT)
+    monkeypatch.setattr(liveness, "SILENCE", TIMEOUT)
     client = get_client(transport(), API_DOOR).prepare(timeout=TIMEOUT)
     over = threading.Event()
     answers: list[str] = []
