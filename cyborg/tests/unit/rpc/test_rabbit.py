@@ -36,23 +36,20 @@ def logged(logger: logging.Logger, message: str) -> None:
         logger.exception(message, 7)
 
 
-def test_an_answer_that_is_not_taken_is_one_line(
-    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("Can not send reply for message %s", "message queue has not taken an answer"),
+        ("ignoring duplicate message %s", "message dropped, it has come before"),
+    ],
+)
+def test_trouble_that_was_handled_is_one_line(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture, message: str, words: str
 ) -> None:
-    logged(logger, "Can not send reply for message %s")
+    logged(logger, message)
     [record] = caplog.records
     assert record.levelno == logging.WARNING
-    assert record.getMessage() == "message queue has not taken an answer: not 100 % taken"
-    assert record.exc_info is None
-
-
-def test_a_message_that_comes_again_is_one_line(
-    logger: logging.Logger, caplog: pytest.LogCaptureFixture
-) -> None:
-    logged(logger, "ignoring duplicate message %s")
-    [record] = caplog.records
-    assert record.levelno == logging.WARNING
-    assert record.getMessage() == "message dropped, it has come before: not 100 % taken"
+    assert record.getMessage() == f"{words}: not 100 % taken"
     assert record.exc_info is None
 
 
