@@ -116,7 +116,8 @@ class World(Processes):
         ours = Deployment(self.folder, self.urls["database"], self.urls["queue"], **self._groups())
         self._stack.callback(ours.end)
         # As operators may set it: with a pool of memory for each thread, it grows for longer.
-        ours.environments["uwsgi"] = {"MALLOC_ARENA_MAX": "2"}
+        for name in ("uwsgi", *CONDUCTORS, *self.hosts):
+            ours.environments[name] = {"MALLOC_ARENA_MAX": "2"}
         self.cloud = Cloud(ours, self.keystone, self.placement, self.nova)
         self.engine = sa.create_engine(self.database_url, poolclass=sa.NullPool)
 
