@@ -15,8 +15,13 @@ class StateFile:
     It has no lock: a driver guards what its threads share.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
+        """Take a file.
+
+        :param writes: False: what is written is dropped, for a look that changes nothing.
+        """
         self._path = path
+        self._writes = writes
 
     def read(self) -> object:
         """Return what was written last; None if nothing was, or if it cannot be read."""
@@ -31,6 +36,8 @@ class StateFile:
 
         :raises DriverError: if it cannot be written. What was written before stays.
         """
+        if not self._writes:
+            return
         try:
             replace_durably(self._path, json.dumps(value).encode())
         except OSError as error:
