@@ -17,6 +17,7 @@ from cyborg.conf import (
     keystoneauth,
     nova,
     placement,
+    privileged,
     ssl,
 )
 
@@ -39,7 +40,8 @@ def list_sample_opts() -> list[tuple[cfg.OptGroup | None, list[cfg.Opt]]]:
         nova.GROUP: keystoneauth.sample_options(nova.SERVICE_TYPE),
         glance.GROUP: glance.SAMPLE_OPTS,
     }
-    return [(group, services.get(group, options)) for group, options in list_opts()]
+    listed = [(group, services.get(group, options)) for group, options in list_opts()]
+    return [*listed, (privileged.GROUP, privileged.SAMPLE_OPTS)]
 
 
 def set_defaults() -> None:

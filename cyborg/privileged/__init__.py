@@ -1,0 +1,1 @@
+"""What needs privileges, and nothing else: see :mod:`cyborg.drivers.host.verbs`."""
