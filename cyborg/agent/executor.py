@@ -139,17 +139,18 @@ class Executor:
             LOG.warning("work refused job=%s reason=%s", work.job_uuid, failure)
             self._ends.report(work, Ended(str(failure), not_begun=True), origin)
             return
-        task = Task(work, performers, origin, self._calls)
+        queue = self._drivers[work.driver].queue_of(work.device)
+        task = Task(work, performers, origin, self._calls, queue)
         if task.is_slow_to_make_ready:
             self._threads.start(self._make_ready, task)
         else:
-            self._queues.add(work.device, task)
+            self._queues.add(task.queue, task)
         self._tasks.setdefault(work.job_uuid, []).append(task)
 
     def _supersede(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
             task.superseded = True
-            if self._queues.remove(task.work.device, task):
+            if self._queues.remove(task.queue, task):
                 self._forget(task)
                 LOG.info("waiting work superseded %s", task.log_fields())
 
@@ -170,7 +171,7 @@ class Executor:
 
     def _queue(self, task: Task) -> None:
         try:
-            self._queues.add(task.work.device, task)
+            self._queues.add(task.queue, task)
         except RuntimeError:  # no thread to be had: asked again, it is done then
             self._forget(task)
             raise

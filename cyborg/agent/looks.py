@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cyborg.domain.inventory import DeviceReport, Snapshot
 from cyborg.domain.report_check import sound_device
 from cyborg.domain.text import is_plain, plain
-from cyborg.drivers.contract import Discovery, Driver, DriverError, Problem
+from cyborg.drivers.contract import Discovery, Driver, DriverError, NotOffered, Problem
 
 #: Characters of what the log says of one thing.
 _TEXT_LENGTH = 1000
@@ -25,6 +25,9 @@ class Trouble:
     #: Identity of the one device that it is about. None: devices may be there that are not in
     #: the report, and nobody knows which.
     device: str | None = None
+    #: A path or an address, where there is one, and what is wrong there.
+    where: str = ""
+    what: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,8 @@ class Look:
 
     devices: tuple[DeviceReport, ...] = ()
     troubles: tuple[Trouble, ...] = ()
-    #: What was found and is left out on purpose, a line each.
-    not_offered: tuple[str, ...] = ()
+    #: What was found and is left out on purpose, in plain words.
+    not_offered: tuple[NotOffered, ...] = ()
     #: What the driver raised and should not have.
     bug: BaseException | None = None
 
@@ -70,7 +73,10 @@ def _checked(name: str, found: object) -> Look:
     return Look(
         tuple(devices),
         tuple(troubles),
-        tuple(plain(f"{each.where}: {each.why}", _TEXT_LENGTH) for each in found.not_offered),
+        tuple(
+            NotOffered(plain(each.where, _TEXT_LENGTH), plain(each.why, _TEXT_LENGTH))
+            for each in found.not_offered
+        ),
     )
 
 
@@ -86,10 +92,14 @@ def _sound(name: str, device: object) -> DeviceReport:
 
 
 def _trouble_of(problem: Problem) -> Trouble:
-    where = f"{problem.where}: {problem.what}"
-    if problem.device is None:
-        return _trouble(where)
-    return _trouble(f"device {problem.device} is hidden: {where}", problem.device)
+    text = f"{problem.where}: {problem.what}"
+    if problem.device is not None:
+        text = f"device {problem.device} is hidden: {text}"
+    return replace(
+        _trouble(text, problem.device),
+        where=plain(problem.where, _TEXT_LENGTH),
+        what=plain(problem.what, _TEXT_LENGTH),
+    )
 
 
 def _trouble(text: str, device: object = None) -> Trouble:

@@ -16,6 +16,7 @@ from cyborg.domain.hardware import canonical, same_identity
 from cyborg.domain.inventory import DeviceReport, LeftOut, Snapshot, UnseenDevice
 from cyborg.domain.model import DeviceCondition
 from cyborg.domain.report_check import MAX_DEPLOYABLES, MAX_DEVICES, MAX_HANDLES
+from cyborg.drivers.contract import NotOffered
 
 #: Why a device, by its identity, is given to nobody whatever its driver says of it; or None.
 Withheld = Callable[[str], str | None]
@@ -35,7 +36,7 @@ class Merged:
 
     snapshot: Snapshot
     troubles: Mapping[str, tuple[Trouble, ...]]
-    not_offered: Mapping[str, tuple[str, ...]]
+    not_offered: Mapping[str, tuple[NotOffered, ...]]
 
 
 class Memory:
@@ -131,11 +132,12 @@ def _doubles_within(name: str, lost: Iterable[LeftOut]) -> list[Trouble]:
     ]
 
 
-def _what_others_have(name: str, lost: Iterable[LeftOut]) -> list[str]:
+def _what_others_have(name: str, lost: Iterable[LeftOut]) -> list[NotOffered]:
     return [
-        f"{each}; driver {each.holder} has it"
+        NotOffered(what, f"already claimed by {each.holder}")
         for each in lost
         if each.driver == name and each.is_of_others
+        for what in each.hardware or (each.identity or "(unknown)",)
     ]
 
 

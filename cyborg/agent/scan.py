@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent import futures
 
 from oslo_log import log
 
 from cyborg.agent.looks import Look, Trouble, look_with
-from cyborg.agent.merging import Memory, Withheld, merged
+from cyborg.agent.merging import Memory, Merged, Withheld, merged
 from cyborg.domain.handle_types import HANDLE_TYPES
 from cyborg.domain.inventory import DeviceReport, Snapshot
-from cyborg.drivers.contract import Driver
+from cyborg.drivers.contract import Driver, NotOffered
 
 LOG = log.getLogger(__name__)
 
@@ -37,11 +37,23 @@ class Scanner:
         self._hanging: dict[str, futures.Future[Look]] = {}
         self._memory = Memory()
         self._known_troubles: dict[str, tuple[Trouble, ...]] = {}
-        self._known_not_offered: dict[str, tuple[str, ...]] = {}
+        self._known_not_offered: dict[str, tuple[NotOffered, ...]] = {}
         #: Drivers, and types of handles of theirs of which nobody need be warned again.
         self._known_types = {(driver.name, type_) for driver in drivers for type_ in HANDLE_TYPES}
 
     def scan(self, timeout: float) -> Snapshot:
+        """Return the report of what all drivers found; see :meth:`look`.
+
+        What is new of what is not in it is in the log.
+        """
+        looks, result = self._look(timeout)
+        for name, look in looks.items():
+            self._note_troubles(name, result.troubles[name], look.bug)
+            self._note_not_offered(name, look, result.not_offered[name])
+        self._note_types(result.snapshot.devices)
+        return result.snapshot
+
+    def look(self, timeout: float) -> Merged:
         """Return what all drivers found, after at most ``timeout`` seconds.
 
         A driver that raises, returns nonsense or is not ready in time is in
@@ -50,6 +62,10 @@ class Scanner:
         in ``unseen``. What else was found is reported. A driver whose last call has not
         returned is not called again.
         """
+        _, result = self._look(timeout)
+        return result
+
+    def _look(self, timeout: float) -> tuple[Mapping[str, Look], Merged]:
         late = {name for name, look in self._hanging.items() if not look.done()}
         started = {
             driver.name: _start(driver) for driver in self._drivers if driver.name not in late
@@ -61,12 +77,7 @@ class Scanner:
         in_time = {name: look.result() for name, look in started.items() if look.done()}
         hanging = Look(troubles=(Trouble(f"discovery has not returned in {timeout:g} s"),))
         looks = {driver.name: in_time.get(driver.name, hanging) for driver in self._drivers}
-        result = merged(looks, self._memory.hidden(looks), self._withheld)
-        for name, look in looks.items():
-            self._note_troubles(name, result.troubles[name], look.bug)
-            self._note_not_offered(name, look, result.not_offered[name])
-        self._note_types(result.snapshot.devices)
-        return result.snapshot
+        return looks, merged(looks, self._memory.hidden(looks), self._withheld)
 
     def _note_troubles(
         self, name: str, troubles: tuple[Trouble, ...], bug: BaseException | None
@@ -82,15 +93,15 @@ class Scanner:
                     "discovery problem driver=%s reason=%s", name, trouble.text, exc_info=bug
                 )
 
-    def _note_not_offered(self, name: str, look: Look, lines: tuple[str, ...]) -> None:
+    def _note_not_offered(self, name: str, look: Look, found: tuple[NotOffered, ...]) -> None:
         """Log what is left out on purpose once, and again when that changes."""
         known = self._known_not_offered.get(name, ())
-        for line in lines:
-            if line not in known:
-                LOG.info("found and not offered driver=%s %s", name, line)
+        for each in found:
+            if each not in known:
+                LOG.info("found and not offered driver=%s %s: %s", name, each.where, each.why)
         # One that could not look has not said that anything is different now.
         self._known_not_offered[name] = (
-            tuple(dict.fromkeys((*known, *lines))) if look.failed else lines
+            tuple(dict.fromkeys((*known, *found))) if look.failed else found
         )
 
     def _note_types(self, devices: Iterable[DeviceReport]) -> None:

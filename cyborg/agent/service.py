@@ -29,10 +29,11 @@ from cyborg.clients.glance import load_glance
 from cyborg.domain.clock import utcnow
 from cyborg.domain.errors import ConfigurationError
 from cyborg.domain.inventory import Snapshot
-from cyborg.drivers.contract import Driver, DriverEnvironment
-from cyborg.drivers.host import Host
+from cyborg.drivers.contract import Driver, DriverEnvironment, DriverError
+from cyborg.drivers.host import Host, Verbs
 from cyborg.drivers.loader import load_drivers
 from cyborg.files import Hold, InUse
+from cyborg.privileged.client import PrivilegedVerbs
 from cyborg.rpc.agents_door import AgentsDoorClient
 from cyborg.rpc.caller import PING_TIMEOUT
 from cyborg.rpc.server import Server
@@ -51,14 +52,28 @@ _JOURNAL, _BITSTREAMS = "journal", "bitstreams"
 class AgentService:
     """One agent. Start it once, stop it once; it needs no thread of the caller's."""
 
-    def __init__(self, conf: cfg.ConfigOpts, transport: Any, *, standalone: bool = False) -> None:
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        transport: Any,
+        *,
+        standalone: bool = False,
+        host: Host | None = None,
+        verbs: Verbs | None = None,
+    ) -> None:
         """Make an agent that does nothing yet.
 
+        :param host: whose devices it finds; by default those of this machine.
+        :param verbs: what its drivers may do with privileges; by default what the privileged
+            process does.
         :param standalone: this is a process for a first look, where fake devices are right.
         """
         self._conf = conf
         self._transport = transport
         self._standalone = standalone
+        self._host = host
+        self._verbs = verbs or PrivilegedVerbs()
+        self._drivers: Sequence[Driver] = ()
         self._stopping = threading.Event()
         self._stopped = threading.Event()
         self._hold: Hold | None = None
@@ -79,7 +94,13 @@ class AgentService:
         state = Path(self._conf.state_path) / "agent"
         require_writable(state, state / _JOURNAL, state / _BITSTREAMS)
         self._hold = _hold(state)
-        drivers = load_drivers(DriverEnvironment(self._conf, host, Host(state), time.sleep))
+        environment = DriverEnvironment(
+            self._conf, host, self._host or Host(state), time.sleep, self._verbs
+        )
+        drivers = load_drivers(environment)
+        for driver in drivers:
+            driver.configure()
+        self._drivers = drivers
         self._warn_of(drivers)
         conductor = AgentsDoorClient(self._transport, lambda: float(self._conf.agent.rpc_timeout))
         self._make_parts(host, state, drivers, conductor)
@@ -91,6 +112,8 @@ class AgentService:
             credentials.trial_of(self._conf, "glance"), self._stopping.wait
         )
         self._server.start()
+        if any(driver.needs_privileges for driver in drivers):
+            self._get_privileges()
         self._report_loop = threads.serve(
             "report", self._report, conductor, self._reporter, done=self._stopped.is_set
         )
@@ -122,8 +145,22 @@ class AgentService:
         LOG.info("agent stopped drained=%s", drained)
 
     def reload(self) -> None:
-        """Act on changed options now: drivers read theirs in the scan that this begins."""
+        """Act on changed options now: in the scan that this begins drivers find theirs changed.
+
+        A driver that refuses them goes on with what it had.
+        """
+        for driver in self._drivers:
+            try:
+                driver.configure()
+            except ConfigurationError as error:
+                LOG.error("changed options are not used driver=%s: %s", driver.name, error)
         self._wake()
+
+    def _get_privileges(self) -> None:
+        """Start the privileged process in the background, and say if that does not work."""
+        verbs = self._verbs
+        if isinstance(verbs, PrivilegedVerbs):
+            threading.Thread(target=_start, args=(verbs,), name="privileges", daemon=True).start()
 
     def _wake(self) -> None:
         if self._reporter is not None:
@@ -185,6 +222,13 @@ class AgentService:
                     "set [agent] enabled_drivers to the drivers of this host's devices",
                     driver.name,
                 )
+
+
+def _start(verbs: PrivilegedVerbs) -> None:
+    try:
+        verbs.start()
+    except DriverError as error:
+        LOG.error("cards cannot be given or taken back: %s", error)
 
 
 def _hold(state: Path) -> Hold:

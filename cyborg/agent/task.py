@@ -34,6 +34,8 @@ class Task:
     context: context.RequestContext | None
     #: How drivers are called.
     calls: Calls
+    #: In which it waits for its turn.
+    queue: str
     #: Its job has been turned since: nobody is told of its end.
     superseded: bool = False
 

@@ -39,7 +39,14 @@ def without_doubles(
         if rest.deployables or not losses:
             kept.append(rest)
             left_out += [
-                LeftOut(device.driver, device.identity, loss.why, partly=True, holder=loss.holder)
+                LeftOut(
+                    device.driver,
+                    device.identity,
+                    loss.why,
+                    partly=True,
+                    holder=loss.holder,
+                    hardware=loss.hardware,
+                )
                 for loss in losses
             ]
         else:
@@ -54,6 +61,8 @@ class _Loss:
     why: str
     #: Whose driver has it.
     holder: str
+    #: Keys of handles.
+    hardware: tuple[str, ...] = ()
 
 
 def _lost(device: DeviceReport, losses: Sequence[_Loss]) -> LeftOut:
@@ -63,7 +72,10 @@ def _lost(device: DeviceReport, losses: Sequence[_Loss]) -> LeftOut:
         whys[3:] = [f"and so on, {len(whys)} in all"]
     others = [loss.holder for loss in losses if loss.holder != device.driver]
     holder = others[0] if others else device.driver
-    return LeftOut(device.driver, device.identity, "; ".join(whys), holder=holder)
+    hardware = tuple(key for loss in losses if loss.holder == holder for key in loss.hardware)
+    return LeftOut(
+        device.driver, device.identity, "; ".join(whys), holder=holder, hardware=hardware
+    )
 
 
 def _without_names_of_others(
@@ -117,7 +129,8 @@ def _without_handles_of_others(
         for winner, keys in lost.items():
             what = ", ".join([*dict.fromkeys(keys)][:5])
             by = "there twice" if winner == part.name else f"offered as {winner}"
-            losses.append(_Loss(f"{what} of {part.name} is {by}", drivers[winner]))
+            why = f"{what} of {part.name} is {by}"
+            losses.append(_Loss(why, drivers[winner], tuple(dict.fromkeys(keys))))
         if own or not part.handles:
             handles = tuple(own.values())
             parts.append(replace(part, handles=handles, num_accelerators=len(handles)))

@@ -137,6 +137,8 @@ class LeftOut:
     partly: bool = False
     #: Whose driver has it instead, which may be the same; None if nobody has.
     holder: str | None = None
+    #: The keys of the handles that it loses; empty where all of it is left out as it is.
+    hardware: tuple[str, ...] = ()
 
     @property
     def is_of_others(self) -> bool:

@@ -66,9 +66,10 @@ Content
 Threads
     ``discover`` runs in one thread at a time, at every ``[DEFAULT] periodic_interval``.
     ``prepare``, ``release``, ``check`` and ``program`` run in other threads, each call in a new
-    one: never two at once for the same device, but for different devices, and beside
-    ``discover``. Guard what they share, and hold no lock that all devices need while hardware
-    is waited for: one card that hangs would stop all.
+    one: never two at once for devices of one queue (``queue_of``), which is each device's own
+    unless the driver says otherwise, but for different ones, and beside ``discover``. Guard what
+    they share, and hold no lock that all devices need while hardware is waited for: one card that
+    hangs would stop all.
 
 Time
     A ``discover`` that takes longer than ``[agent] discovery_timeout`` counts as failed, and
@@ -105,23 +106,27 @@ Programming
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 from oslo_config import cfg
 
+from cyborg.domain.errors import ConfigurationError
 from cyborg.domain.hardware import Share
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport
 from cyborg.domain.model import DeviceCondition
+from cyborg.domain.text import plain
 from cyborg.domain.work import Handle, Region
 from cyborg.drivers.errors import DeviceAway, DriverError
-from cyborg.drivers.host import Host
+from cyborg.drivers.host import Host, NoVerbs, Possession, Verbs
 
 __all__ = [
     "Bitstream",
+    "ConfigurationError",
     "DeployableReport",
     "DeviceAway",
     "DeviceCondition",
@@ -135,10 +140,13 @@ __all__ = [
     "Host",
     "NotOffered",
     "OptionGroup",
+    "Possession",
     "Problem",
     "Programmable",
     "Region",
     "Share",
+    "Verbs",
+    "plain",
 ]
 
 #: A section of the configuration file and its options, as oslo.config's generators take them.
@@ -157,6 +165,10 @@ class DriverEnvironment:
     host: Host
     #: Sleeps for so many seconds; a test's returns at once.
     sleep: Callable[[float], None]
+    #: What needs privileges. Whoever does it looks again whether it may be done.
+    verbs: Verbs = field(default_factory=NoVerbs)
+    #: Seconds, from any beginning, that go on whatever the host's clock is set to.
+    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +229,25 @@ class Driver(ABC):
     OPTIONS: ClassVar[tuple[OptionGroup, ...]] = ()
     #: Its devices do not exist, which an agent in earnest warns of.
     simulated: ClassVar[bool] = False
+    #: It uses the verbs of its environment, so that the agent gets its privileges at its start.
+    needs_privileges: ClassVar[bool] = False
     #: Seconds that a ``prepare``, ``release`` or ``check`` of its slowest device can take, if that
     #: may be more than ``[agent] call_timeout`` has: such a call hangs only later than that.
     longest_call: float = 0.0
 
     def __init__(self, environment: DriverEnvironment) -> None:
         self.environment = environment
+
+    def configure(self) -> None:
+        """Read the options, and refuse what does not fit together or to this host.
+
+        Called before the first ``discover``, and whenever options may have changed: what was
+        read before stays where this raises. It may look at hardware, as ``discover`` does.
+
+        :raises ConfigurationError: in one line: which option, and why. At its start the agent
+            does not go on; later it says so in its log.
+        """
+        return
 
     @abstractmethod
     def discover(self) -> Discovery:
@@ -238,6 +263,17 @@ class Driver(ABC):
 
         :raises DriverError: nothing could be looked at. Known devices stay as they were.
         """
+
+    def queue_of(self, device: str) -> str:
+        """Return the queue of a device: of what has the same one, one thing is done at a time.
+
+        Devices that share hardware which both would reset, as two functions of one slot do, have
+        one queue, also where two drivers have them: ``pci/0000:42:00`` for those of a slot. Look
+        at nothing that can block.
+
+        :param device: its identity.
+        """
+        return device
 
     @abstractmethod
     def prepare(self, handle: Handle, group: Mapping[str, str]) -> None:

@@ -9,6 +9,10 @@ and give it the driver; pytest does the rest::
         def populate(self, directory: Path) -> None:
             ...  # the hardware that is found, two devices or more
 
+Derive from :class:`HostConformance` for a driver that reads a host, and name hosts of
+:mod:`cyborg.testing.hosts`: on each of them it is tried with one file after the other broken, with
+verbs that fail, and with devices that vanish.
+
 Derive from :class:`ProgrammableConformance` too if devices can be programmed, and from
 :class:`UnreadableDeviceConformance` if one of them can be unreadable. Every promise is one
 test, whose name says what is broken.
@@ -17,7 +21,9 @@ test, whose name says what is broken.
 import pytest
 
 # So that a failed assertion of ours shows its values, as one of a test module does.
-pytest.register_assert_rewrite(f"{__name__}.conformance", f"{__name__}.programmable")
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{each}" for each in ("conformance", "host_conformance", "programmable"))
+)
 
 from cyborg.testing.drivers.conformance import (  # noqa: E402 -- after the line above
     DriverConformance,
@@ -28,11 +34,13 @@ from cyborg.testing.drivers.environment import (  # noqa: E402
     make_conf,
     make_environment,
 )
+from cyborg.testing.drivers.host_conformance import HostConformance  # noqa: E402
 from cyborg.testing.drivers.programmable import ProgrammableConformance  # noqa: E402
 
 __all__ = [
     "HOST_NAME",
     "DriverConformance",
+    "HostConformance",
     "ProgrammableConformance",
     "UnreadableDeviceConformance",
     "make_conf",

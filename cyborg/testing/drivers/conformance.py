@@ -53,7 +53,9 @@ class DriverConformance:
     def make(self, directory: Path) -> Driver:
         """Return a new object of the driver, on the host that is in this directory."""
         conf = make_conf(self.driver_class, **self.options(directory))
-        return self.driver_class(make_environment(conf, directory))
+        driver = self.driver_class(make_environment(conf, directory))
+        driver.configure()
+        return driver
 
     @pytest.fixture
     def directory(self, tmp_path: Path) -> Path:

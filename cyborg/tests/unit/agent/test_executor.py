@@ -166,6 +166,20 @@ def test_cards_work_beside_each_other(bench: Bench) -> None:
     assert begun == {"handle-1", "handle-2"}
 
 
+def test_cards_of_one_queue_take_turns(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two functions of one slot, for instance, which one reset may hit."""
+    monkeypatch.setattr(bench.driver, "queue_of", lambda device: device.partition(".")[0])
+    gate = bench.gate(1)
+    bench.submit(make_work(1, device="card-1.0"))
+    bench.await_begun(1)
+    bench.submit(make_work(2, device="card-1.1"))
+    bench.submit(make_work(3, device="card-2.0"))
+    assert bench.driver.begun.get(timeout=PATIENCE) == "handle-3"
+    assert bench.driver.begun.empty()
+    gate.set()
+    assert bench.driver.begun.get(timeout=PATIENCE) == "handle-2"
+
+
 def test_many_at_once(bench: Bench) -> None:
     jobs = range(1, 101)
     threads = [

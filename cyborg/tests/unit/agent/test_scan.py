@@ -258,9 +258,8 @@ class TestTwoDrivers:
         assert record.levelname == "INFO"
         (handle,) = self.gpu.deployables[0].handles
         assert record.message == (
-            "found and not offered driver=other_driver device 0000:42:00.0 left out: "
-            f"{handle.key} of host_0000:42:00.0 is offered as host_GPU-1; "
-            "driver test_driver has it"
+            "found and not offered driver=other_driver "
+            f"{handle.key}: already claimed by test_driver"
         )
 
     def test_the_operator_says_which_is_the_first(self) -> None:

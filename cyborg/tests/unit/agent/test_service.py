@@ -27,11 +27,14 @@ from cyborg.domain.inventory import Snapshot, digest_of
 from cyborg.domain.model import DeviceCondition, JobKind
 from cyborg.domain.report_check import check_report
 from cyborg.domain.work import Handle, Prepare, Release, Work
-from cyborg.drivers.loader import NAMESPACE
+from cyborg.drivers.loader import NAMESPACE, register_options
+from cyborg.drivers.pci.driver import PciDriver
 from cyborg.rpc.agent import AgentClient
 from cyborg.rpc.server import Server
 from cyborg.rpc.table import TableEndpoint
 from cyborg.rpc.transport import AGENTS_DOOR, agent_door, get_client
+from cyborg.testing.drivers.machine import Machine
+from cyborg.testing.hosts import build
 from cyborg.tests.unit.agent.full_disk import full_from
 from cyborg.tests.unit.agent.helpers import HOST, PATIENCE
 from cyborg.tests.unit.drivers.helpers import make_conf, our_entry_points
@@ -147,7 +150,7 @@ def conductor(transport: Any) -> Iterator[Conductor]:
 def make(conf: cfg.ConfigOpts, transport: Any) -> Iterator[Callable[..., AgentService]]:
     made = []
 
-    def make(**arguments: bool) -> AgentService:
+    def make(**arguments: Any) -> AgentService:
         made.append(AgentService(conf, transport, **arguments))
         return made[-1]
 
@@ -250,6 +253,70 @@ def test_a_restart_reports_nothing_new(
     errors = [record.message for record in caplog.records if record.levelno == logging.ERROR]
     assert len(errors) == 2
     assert all("devices which do not exist" in error for error in errors)
+
+
+@pytest.fixture
+def machine(conf: cfg.ConfigOpts, tmp_path: Path) -> Machine:
+    """A host with a card that an operator allows."""
+    build("pci-groups", tmp_path / "root")
+    register_options(conf, PciDriver)
+    conf.set_override("enabled_drivers", ["pci_driver"], "agent")
+    conf.set_override("passthrough_whitelist", ['{"address": "0000:21:00.0"}'], "pci")
+    return Machine(tmp_path / "root", tmp_path / "agent", conf)
+
+
+def test_a_card_is_reset_before_its_end_is_told(
+    transport: Any, conductor: Conductor, make: Callable[..., AgentService], machine: Machine
+) -> None:
+    make(host=machine.host, verbs=machine.verbs).start()
+    _, snapshot = conductor.reports.get(timeout=PATIENCE)
+    for kind, resets in ((JobKind.PREPARE, 0), (JobKind.RELEASE, 1)):
+        work = make_work(snapshot, kind)
+        AgentClient(transport).start(HOST, work)
+        assert conductor.finished.get(timeout=PATIENCE) == (work.job_uuid, 1, None)
+        assert machine.kernel.resets["0000:21:00.0"] == resets
+
+
+def test_a_card_that_somebody_has_is_not_reset(
+    transport: Any, conductor: Conductor, make: Callable[..., AgentService], machine: Machine
+) -> None:
+    machine.conf.set_override("release_patience", 0, "pci")
+    make(host=machine.host, verbs=machine.verbs).start()
+    _, snapshot = conductor.reports.get(timeout=PATIENCE)
+    machine.verbs.bind_driver("0000:21:00.0", "vfio-pci")
+    machine.kernel.busy.add("0000:21:00.0")
+    AgentClient(transport).start(HOST, make_work(snapshot, JobKind.RELEASE))
+    _, _, error = conductor.finished.get(timeout=PATIENCE)
+    assert error == "0000:21:00.0 is not free: somebody has it"
+    assert machine.kernel.resets == {}
+
+
+def test_options_that_a_driver_refuses_keep_it_from_starting(
+    make: Callable[..., AgentService], machine: Machine
+) -> None:
+    machine.conf.set_override("passthrough_whitelist", ["{}", "["], "pci")
+    with pytest.raises(ConfigurationError, match="passthrough_whitelist, entry 2: no JSON"):
+        make(host=machine.host, verbs=machine.verbs).start()
+
+
+def test_changed_options_that_a_driver_refuses_leave_the_old(
+    conductor: Conductor,
+    make: Callable[..., AgentService],
+    machine: Machine,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = make(host=machine.host, verbs=machine.verbs)
+    service.start()
+    conductor.reports.get(timeout=PATIENCE)
+    first = conductor.heartbeats.get(timeout=PATIENCE)
+    machine.conf.set_override("passthrough_whitelist", ["["], "pci")
+    service.reload()
+    while (again := conductor.heartbeats.get(timeout=PATIENCE)) == first:
+        if any("changed options are not used" in each for each in caplog.messages):
+            break
+    assert again == first
+    (error,) = (record for record in caplog.records if record.levelno == logging.ERROR)
+    assert "driver=pci_driver: [pci] passthrough_whitelist, entry 1: no JSON" in error.message
 
 
 def test_an_unknown_driver_keeps_it_from_starting(

@@ -65,7 +65,8 @@ def test_all_of_a_device_is_anothers() -> None:
     kept, left_out = without_doubles([CARD, twin])
     assert kept == [CARD]
     why = "0000:42:00.0 of x is offered as host_a; 0000:42:00.1 of y is offered as host_a"
-    assert left_out == [LeftOut("two", "0000:42:00.0", why, holder="one")]
+    keys = ("0000:42:00.0", "0000:42:00.1")
+    assert left_out == [LeftOut("two", "0000:42:00.0", why, holder="one", hardware=keys)]
 
 
 def test_one_part_of_a_device_is_anothers() -> None:
@@ -73,7 +74,7 @@ def test_one_part_of_a_device_is_anothers() -> None:
     kept, left_out = without_doubles([CARD, twin])
     assert handles_of(kept) == {"host_a": ["0", "1"], "y": ["2"]}
     why = "0000:42:00.0 of x is offered as host_a"
-    assert left_out == [LeftOut("two", "b", why, partly=True, holder="one")]
+    assert left_out == [LeftOut("two", "b", why, True, "one", ("0000:42:00.0",))]
 
 
 def test_some_handles_of_a_part_are_two_others() -> None:
@@ -96,7 +97,8 @@ def test_four_spellings_in_one_part() -> None:
     whole = DeployableReport("x", "FPGA", 4, "test", handles=handles)
     kept, [left_out] = without_doubles([card("a", whole)])
     assert [handle.key for handle in kept[0].deployables[0].handles] == ["0000:c8:00.0"]
-    assert left_out == LeftOut("one", "a", "0000:c8:00.0 of x is there twice", True, "one")
+    key = "0000:c8:00.0"
+    assert left_out == LeftOut("one", "a", f"{key} of x is there twice", True, "one", (key,))
     assert not left_out.is_of_others
 
 

@@ -1,0 +1,1 @@
+"""The generic PCI driver: whole functions and virtual ones, of whatever kind."""

@@ -1,0 +1,103 @@
+"""A host that a test has built, with a kernel that answers and privileges to ask it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+from oslo_config import cfg
+
+from cyborg.drivers.contract import DriverEnvironment
+from cyborg.drivers.host import Files, Host
+from cyborg.drivers.host.neighbours import read_neighbours
+from cyborg.drivers.host.patience import Patience
+from cyborg.drivers.host.pci import GROUPS, Function
+from cyborg.drivers.pci.allowed import allowed_functions
+from cyborg.drivers.pci.whitelist import parse
+from cyborg.privileged.holders import Holders
+from cyborg.privileged.verbs import LocalVerbs
+from cyborg.testing.drivers.environment import HOST_NAME
+from cyborg.testing.hosts import Kernel, StillBlocked
+
+
+class KernelWriter:
+    """Writes as a privileged process does, to the kernel of a host that was built."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def write(self, path: str, value: str, timeout: float) -> None:
+        """See :class:`cyborg.privileged.writer.Writer`."""
+        try:
+            Patience(timeout).call(lambda: self._kernel.write(path, value), lambda: path)
+        except StillBlocked as error:
+            raise TimeoutError(errno.ETIMEDOUT, str(error), path) from error
+
+
+class Clock:
+    """Seconds that go on only while somebody sleeps. Safe for several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        """Return the seconds that were slept."""
+        with self._lock:
+            return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time go on, and return at once."""
+        with self._lock:
+            self._now += seconds
+
+
+class Machine:
+    """A host below a directory, its kernel, and what an agent there would give to drivers."""
+
+    def __init__(
+        self, root: Path, state: Path, conf: cfg.ConfigOpts, files: Files | None = None
+    ) -> None:
+        """Take a host that was built.
+
+        :param root: its root directory.
+        :param state: where drivers keep what they know.
+        :param conf: options, those of the driver included.
+        :param files: its files, where not all of them are as they are.
+        """
+        self.root = root
+        self.conf = conf
+        self.files = files or Files(root)
+        self.host = Host(state, self.files)
+        self.kernel = Kernel(root)
+        self.clock = Clock()
+        self.verbs = LocalVerbs(
+            self.host,
+            KernelWriter(self.kernel),
+            Holders(self.host, self.files, self._open),
+            self._allows,
+            lambda: float(conf.pci.reset_timeout),
+        )
+
+    def environment(self, host_name: str = HOST_NAME) -> DriverEnvironment:
+        """Return what a driver is made with."""
+        return DriverEnvironment(
+            self.conf, host_name, self.host, self.clock.sleep, self.verbs, self.clock
+        )
+
+    def _allows(self, function: Function) -> bool:
+        entries = parse(self.conf.pci.passthrough_whitelist)
+        bus = read_neighbours(self.host, function.address)
+        return function.address in allowed_functions(self.host, bus, entries)
+
+    def _open(self, place: str) -> None:
+        """Open a device of VFIO: a group can be open once, others more often."""
+        if not os.path.lexists(place):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), place)
+        if not Path(place).name.isdigit():
+            return
+        members = self.host.list(f"{GROUPS}/{Path(place).name}/devices")
+        if self.kernel.busy & set(members):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), place)

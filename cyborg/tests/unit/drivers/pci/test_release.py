@@ -1,0 +1,273 @@
+"""Functions are given free and whole, and taken back clean."""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cyborg.drivers.contract import DeviceAway, DriverError
+from cyborg.testing.hosts import happen
+from cyborg.testing.hosts.functions import PciFunction
+from cyborg.testing.hosts.host import FakeHost
+from cyborg.tests.unit.drivers.pci.conftest import Bench, handle
+
+PLACE = "0000:21:00.0"
+RESET = f"/sys/bus/pci/devices/{PLACE}/reset"
+ENTRIES = [{"vendor_id": "1e52"}]
+CARD = PciFunction("1e52:401e", "120000", subsystem="1e52:0014", driver="acme")
+
+Make = Callable[..., Bench]
+
+
+def build(host: FakeHost) -> None:
+    host.add_chipset()
+    host.add_function(PLACE, host.add_root_bus(0x21), CARD)
+
+
+@pytest.fixture
+def bench(make: Make) -> Bench:
+    return make(build, ENTRIES)
+
+
+def to_guest(bench: Bench) -> None:
+    """Let libvirt give the card to a guest, which has it open."""
+    kernel = bench.machine.kernel
+    kernel.write(f"/sys/bus/pci/devices/{PLACE}/driver_override", "vfio-pci")
+    kernel.write("/sys/bus/pci/drivers/acme/unbind", PLACE)
+    kernel.write("/sys/bus/pci/drivers_probe", PLACE)
+    kernel.busy.add(PLACE)
+
+
+def from_guest(bench: Bench) -> None:
+    """Let the guest end, and libvirt give the card back."""
+    kernel = bench.machine.kernel
+    kernel.busy.clear()
+    kernel.write(f"/sys/bus/pci/devices/{PLACE}/driver_override", "\n")
+    kernel.write("/sys/bus/pci/drivers/vfio-pci/unbind", PLACE)
+    kernel.write("/sys/bus/pci/drivers/acme/bind", PLACE)
+
+
+def driver_of(bench: Bench) -> str | None:
+    link = bench.root / f"sys/bus/pci/devices/{PLACE}/driver"
+    return link.readlink().name if link.is_symlink() else None
+
+
+def test_a_life(bench: Bench) -> None:
+    bench.driver.prepare(handle(PLACE), {})
+    to_guest(bench)
+    from_guest(bench)
+    before = len(bench.machine.kernel.log)
+    bench.driver.release(handle(PLACE))
+    assert bench.machine.kernel.log[before:] == [(RESET, "1")]
+    assert driver_of(bench) == "acme"
+
+
+def test_the_report_does_not_change_while_a_guest_has_it(bench: Bench) -> None:
+    before = bench.driver.discover()
+    bench.driver.prepare(handle(PLACE), {})
+    assert bench.driver.discover() == before
+    to_guest(bench)
+    assert bench.driver.discover() == before
+    assert bench.new_driver().discover() == before
+
+
+class TestPrepare:
+    def test_what_a_guest_has_is_not_given(self, bench: Bench) -> None:
+        to_guest(bench)
+        with pytest.raises(DriverError, match="is not free: somebody has it"):
+            bench.driver.prepare(handle(PLACE), {})
+
+    def test_what_does_not_answer_is_not_given(self, bench: Bench) -> None:
+        bench.write(PLACE, "config", b"\xff" * 64)
+        with pytest.raises(DriverError, match="configuration space is all ones"):
+            bench.driver.prepare(handle(PLACE), {})
+
+    def test_what_an_operator_allows_no_more_is_not_given(self, bench: Bench) -> None:
+        bench.conf.set_override("passthrough_whitelist", [], group="pci")
+        bench.driver.configure()
+        with pytest.raises(DriverError, match="not in"):
+            bench.driver.prepare(handle(PLACE), {})
+
+    def test_one_that_is_away(self, bench: Bench) -> None:
+        happen(bench.root, "remove", PLACE)
+        with pytest.raises(DeviceAway):
+            bench.driver.prepare(handle(PLACE), {})
+
+
+class TestHolders:
+    """The kernel protects nothing that is in use: a release waits, then fails."""
+
+    def test_a_guest_that_ends_late_is_waited_for(self, make: Make) -> None:
+        bench = make(build, ENTRIES)
+        bench.driver.prepare(handle(PLACE), {})
+        to_guest(bench)
+        clock = bench.machine.clock
+        real_sleep = clock.sleep
+
+        def sleep(seconds: float) -> None:
+            real_sleep(seconds)
+            if clock() > 3 and bench.machine.kernel.busy:
+                from_guest(bench)
+
+        clock.sleep = sleep  # type: ignore[method-assign]
+        driver = bench.new_driver()
+        driver.release(handle(PLACE))
+        assert bench.machine.kernel.resets == {PLACE: 1}
+        assert 3 < clock() < 20
+
+    def test_one_that_does_not_end_is_never_reset(self, bench: Bench) -> None:
+        bench.driver.prepare(handle(PLACE), {})
+        to_guest(bench)
+        with pytest.raises(DriverError, match="is not free: somebody has it"):
+            bench.driver.release(handle(PLACE))
+        assert bench.machine.kernel.resets == {}
+        assert bench.machine.clock() >= 20
+
+    def test_unknown_is_not_free(self, bench: Bench) -> None:
+        bench.driver.prepare(handle(PLACE), {})
+        to_guest(bench)
+        bench.machine.kernel.busy.clear()
+        (group,) = (bench.root / "dev/vfio").glob("[0-9]*")
+        group.unlink()
+        with pytest.raises(DriverError, match="nobody can tell who has it"):
+            bench.driver.release(handle(PLACE))
+        assert bench.machine.kernel.resets == {}
+
+    def test_whoever_calls_the_verb_is_refused_too(self, bench: Bench) -> None:
+        to_guest(bench)
+        for verb in (bench.machine.verbs.reset, lambda a: bench.machine.verbs.bind_driver(a, "")):
+            with pytest.raises(DriverError, match="somebody has it"):
+                verb(PLACE)
+        assert bench.machine.kernel.resets == {}
+
+
+class TestSettling:
+    def test_a_driver_that_comes_back_late_is_waited_for(self, bench: Bench) -> None:
+        bench.driver.prepare(handle(PLACE), {})
+        to_guest(bench)
+        bench.machine.kernel.busy.clear()
+        clock = bench.machine.clock
+        real_sleep = clock.sleep
+
+        def sleep(seconds: float) -> None:
+            real_sleep(seconds)
+            if clock() > 1 and driver_of(bench) != "acme":
+                from_guest(bench)
+
+        clock.sleep = sleep  # type: ignore[method-assign]
+        bench.new_driver().release(handle(PLACE))
+        assert driver_of(bench) == "acme"
+        assert bench.machine.kernel.log[-1] == (RESET, "1"), "the reset comes last"
+
+    def test_one_that_does_not_come_back_leaves_the_card_as_it_is(self, bench: Bench) -> None:
+        bench.driver.prepare(handle(PLACE), {})
+        to_guest(bench)
+        bench.machine.kernel.busy.clear()
+        bench.driver.release(handle(PLACE))
+        assert driver_of(bench) == "vfio-pci"
+        assert bench.machine.kernel.resets == {PLACE: 1}
+
+
+class TestReset:
+    def test_a_method_that_lied_is_computed_anew(self, bench: Bench) -> None:
+        bench.machine.kernel.fail[RESET] = [errno.ENOTTY]
+        bench.driver.release(handle(PLACE))
+        writes = [(path.rpartition("/")[2], value) for path, value in bench.machine.kernel.log]
+        assert writes == [("reset", "1"), ("reset_method", "default"), ("reset", "1")]
+
+    def test_one_that_never_works(self, bench: Bench) -> None:
+        bench.machine.kernel.fail[RESET] = errno.ENOTTY
+        with pytest.raises(DriverError, match="cannot be reset"):
+            bench.driver.release(handle(PLACE))
+
+    def test_one_that_takes_too_long_gets_no_second_one(self, make: Make) -> None:
+        bench = make(build, ENTRIES, reset_timeout=1)
+        bench.machine.kernel.hang[RESET] = 3
+        for _ in range(2):
+            with pytest.raises(DriverError, match="cannot be reset"):
+                bench.driver.release(handle(PLACE))
+
+    def test_a_card_that_answers_no_more(self, bench: Bench) -> None:
+        reset = bench.machine.verbs.reset
+
+        def fall_off(address: str) -> None:
+            reset(address)
+            bench.write(PLACE, "config", b"\xff" * 64)
+
+        bench.machine.verbs.reset = fall_off  # type: ignore[method-assign]
+        with pytest.raises(DriverError, match="after its reset: it does not answer"):
+            bench.new_driver().release(handle(PLACE))
+
+
+class TestAway:
+    def test_a_card_that_is_not_there(self, bench: Bench) -> None:
+        bench.driver.prepare(handle(PLACE), {})
+        happen(bench.root, "remove", PLACE)
+        with pytest.raises(DeviceAway):
+            bench.driver.release(handle(PLACE))
+
+    def test_another_board_in_its_place(self, bench: Bench) -> None:
+        bench.driver.prepare(handle(PLACE), {})
+        bench.write(PLACE, "subsystem_device", "0x0099\n")
+        with pytest.raises(DeviceAway, match="another board"):
+            bench.new_driver().release(handle(PLACE))
+        assert bench.machine.kernel.resets == {}
+
+
+class TestIdempotence:
+    def test_a_release_of_what_was_never_prepared_resets_it(self, bench: Bench) -> None:
+        bench.driver.release(handle(PLACE))
+        assert bench.machine.kernel.resets == {PLACE: 1}
+
+    def test_each_may_come_again(self, bench: Bench) -> None:
+        for _ in range(2):
+            bench.driver.prepare(handle(PLACE), {})
+            bench.new_driver().prepare(handle(PLACE), {})
+            for _ in range(2):
+                bench.new_driver().release(handle(PLACE))
+
+
+class TestErrors:
+    """A fatal error counts until the card has been reset."""
+
+    def condition(self, bench: Bench) -> tuple[str, str | None]:
+        (found,) = bench.new_driver().discover().devices
+        return found.condition, found.condition_reason
+
+    def test_a_fatal_one_is_over_after_a_reset(self, bench: Bench) -> None:
+        happen(bench.root, "aer-fatal", PLACE)
+        assert self.condition(bench)[0] == "failed"
+        bench.driver.release(handle(PLACE))
+        assert self.condition(bench) == ("healthy", None)
+
+    def test_a_boot_begins_at_none(self, bench: Bench, tmp_path: Path) -> None:
+        happen(bench.root, "aer-fatal", PLACE)
+        bench.driver.release(handle(PLACE))
+        boot_id = bench.root / "proc/sys/kernel/random/boot_id"
+        boot_id.parent.mkdir(parents=True)
+        boot_id.write_text("another\n")
+        assert self.condition(bench)[0] == "failed"
+
+
+def test_two_cards_at_a_time(make: Make) -> None:
+    """One that hangs holds up no other."""
+    other = "0000:31:00.0"
+
+    def two(host: FakeHost) -> None:
+        build(host)
+        host.add_function(other, host.add_root_bus(0x31), CARD)
+
+    bench = make(two, ENTRIES, reset_timeout=5)
+    bench.machine.kernel.hang[RESET] = 2
+    slow = threading.Thread(target=bench.driver.release, args=(handle(PLACE),))
+    slow.start()
+    began = time.monotonic()
+    bench.driver.release(handle(other))
+    assert time.monotonic() - began < 1.5
+    slow.join()
+    assert bench.machine.kernel.resets == {PLACE: 1, other: 1}
