@@ -49,6 +49,11 @@ test: $(VENV)/.test $(CLIENT_VENV)/.made $(SERVICES_VENV)/.made $(OPENSTACK_VENV
 test-nova: $(VENV)/.run ## Try every instance operation under a real Nova, in a "ministack" (MINISTACK=its directory).
 	@tools/test_nova.sh $(ARGS)
 
+.PHONY: test-kit
+test-kit: $(VENV)/.test ## Break every kind of file in every way on every fake host, for drivers that read one.
+	@CYBORG_TEST_KIT=full $(VENV)/bin/python -m pytest cyborg/tests/unit/drivers -k "broken_file" \
+		--timeout 0 $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(VENV)/.test ## Try the API at length with schemathesis (EXAMPLES=500, DATABASE=sqlite).
 	@CYBORG_TEST_FUZZ=$(EXAMPLES) CYBORG_TEST_FUZZ_DATABASE=$(DATABASE) $(VENV)/bin/python -m pytest \
@@ -74,6 +79,10 @@ chaos-short: $(VENV)/.test $(SERVICES_VENV)/.made ## The same in 90 s, for the f
 .PHONY: benchmark-claims
 benchmark-claims: $(VENV)/.test ## Measure claims beside those of an earlier commit (BEFORE=d17129c, TURNS=5).
 	@$(VENV)/bin/python tools/benchmarks/claims.py --before $(BEFORE) --turns $(TURNS) $(ARGS)
+
+.PHONY: benchmark-pci
+benchmark-pci: $(VENV)/.test ## Measure the pci driver on a host with 640 virtual functions.
+	@$(VENV)/bin/python tools/benchmarks/pci.py $(ARGS)
 
 .PHONY: mutations
 mutations: $(VENV)/.test $(CLIENT_VENV)/.made $(SERVICES_VENV)/.made $(OPENSTACK_VENV)/.made ## Break the code on purpose and see that tests notice (ONLY="name ...", JOBS=2).
