@@ -63,3 +63,14 @@ def test_what_does_not_fit_leaves_the_old_content(
         host.state_file("one").write("new")
     assert host.state_file("one").read() == "old"
     assert [path.name for path in host.state_directory.iterdir()] == ["one.json"]
+
+
+def test_whoever_only_looks_leaves_nothing(tmp_path: Path) -> None:
+    Host(tmp_path).state_file("one").write(["kept"])
+    before = (tmp_path / "one.json").read_bytes()
+    looking = Host(tmp_path, remembers=False)
+    for name in ("one", "two"):
+        looking.state_file(name).write(["dropped"])
+    assert looking.state_file("one").read() == ["kept"]
+    assert [path.name for path in tmp_path.iterdir()] == ["one.json"]
+    assert (tmp_path / "one.json").read_bytes() == before
