@@ -11,12 +11,10 @@ from oslo_config import cfg
 
 from cyborg.drivers.contract import DriverEnvironment
 from cyborg.drivers.host import Files, Host
-from cyborg.drivers.host.neighbours import read_neighbours
 from cyborg.drivers.host.patience import Patience
-from cyborg.drivers.host.pci import GROUPS, Function
-from cyborg.drivers.pci.allowed import allowed_functions
-from cyborg.drivers.pci.whitelist import parse
+from cyborg.drivers.host.pci import GROUPS
 from cyborg.privileged.holders import Holders
+from cyborg.privileged.operators_list import OperatorsList
 from cyborg.privileged.verbs import LocalVerbs
 from cyborg.testing.drivers.environment import HOST_NAME
 from cyborg.testing.hosts import Kernel, StillBlocked
@@ -77,7 +75,7 @@ class Machine:
             self.host,
             KernelWriter(self.kernel),
             Holders(self.host, self.files, self._open),
-            self._allows,
+            OperatorsList(self.host, lambda: conf.pci.passthrough_whitelist).allows,
             lambda: float(conf.pci.reset_timeout),
         )
 
@@ -86,11 +84,6 @@ class Machine:
         return DriverEnvironment(
             self.conf, host_name, self.host, self.clock.sleep, self.verbs, self.clock
         )
-
-    def _allows(self, function: Function) -> bool:
-        entries = parse(self.conf.pci.passthrough_whitelist)
-        bus = read_neighbours(self.host, function.address)
-        return function.address in allowed_functions(self.host, bus, entries)
 
     def _open(self, place: str) -> None:
         """Open a device of VFIO: a group can be open once, others more often."""

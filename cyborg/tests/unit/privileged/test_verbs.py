@@ -129,6 +129,32 @@ class TestRefused:
         self.refused(machine, verb, CARD, "it is at /tmp")
 
 
+class TestTheOperatorsList:
+    def set(self, machine: Machine, text: str) -> None:
+        machine.conf.set_override("passthrough_whitelist", [text], "pci")
+
+    def test_it_is_read_each_time(self, make: Callable[..., Machine]) -> None:
+        machine = make()
+        machine.verbs.reset(CARD)
+        self.set(machine, '{"vendor_id": "1e0f"}')
+        with pytest.raises(DriverError, match="no entry"):
+            machine.verbs.reset(CARD)
+
+    def test_a_wrong_one_leaves_the_last(self, make: Callable[..., Machine]) -> None:
+        machine = make()
+        machine.verbs.reset(CARD)
+        self.set(machine, "[")
+        machine.verbs.reset(CARD)
+        assert machine.kernel.resets == {CARD: 2}
+
+    def test_without_a_right_one_nothing_is_touched(self, make: Callable[..., Machine]) -> None:
+        machine = make()
+        self.set(machine, "[")
+        with pytest.raises(DriverError, match="entry 1: no JSON"):
+            machine.verbs.reset(CARD)
+        assert machine.kernel.log == []
+
+
 class TestHolders:
     def to_vfio(self, machine: Machine) -> Path:
         machine.verbs.bind_driver(CARD, "vfio-pci")
