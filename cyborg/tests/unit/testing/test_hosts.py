@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -25,8 +26,10 @@ from cyborg.testing.hosts.identifiers import is_address
 from cyborg.testing.hosts.tree import DRIVERS, FUNCTIONS
 
 NAMES = list(scenarios())
+#: All but one, of 28000 files, whose functions are like those of ``cx6dx-two-modes``.
+QUICK = [name for name in NAMES if name != "many-vfs"]
 #: Of the others, files are not as they should be.
-WELL_FORMED = [name for name in NAMES if not name.startswith("bad-")]
+WELL_FORMED = [name for name in QUICK if not name.startswith("bad-")]
 
 Built = Callable[[str], Path]
 
@@ -53,7 +56,8 @@ def _content(path: Path) -> tuple[int, bytes]:
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
         return mode, os.fsencode(path.readlink())
-    return mode, path.read_bytes() if stat.S_ISREG(mode) else b""
+    # What can only be written, only root can read.
+    return mode, path.read_bytes() if stat.S_ISREG(mode) and mode & stat.S_IRUSR else b""
 
 
 def links(directory: Path) -> Iterator[Path]:
@@ -70,18 +74,13 @@ def functions(root: Path) -> list[Path]:
     return list((root / FUNCTIONS).iterdir())
 
 
-def virtual_functions(function: Path) -> list[Path]:
-    """Return the directories of a function's virtual ones."""
-    return [link.resolve() for link in function.glob("virtfn*")]
-
-
 @pytest.mark.parametrize("name", ["t4-v100-mdev", "rtx6000ada-audio"])
 def test_a_host_is_always_the_same(built: Built, tmp_path: Path, name: str) -> None:
     build(name, tmp_path)
     assert contents(tmp_path) == contents(built(name))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUICK)
 def test_no_link_leaves_its_host(built: Built, name: str) -> None:
     root = built(name)
     absolute = [link for link in links(root) if link.readlink().is_absolute()]
@@ -106,14 +105,18 @@ def test_functions_are_known_to_their_groups_and_drivers(built: Built, name: str
 
 @pytest.mark.parametrize("name", WELL_FORMED)
 def test_virtual_functions_and_physical_ones_know_each_other(built: Built, name: str) -> None:
+    physical_of: dict[Path, Path] = {}
+    owner_of: dict[Path, Path] = {}
+    counts: dict[Path, int] = {}
     for link in functions(built(name)):
-        physical = link / "physfn"
-        if physical.exists():
-            assert link.resolve() in virtual_functions(physical)
-        if (link / "sriov_numvfs").exists():
-            vfs = virtual_functions(link)
-            assert int((link / "sriov_numvfs").read_text()) == len(vfs)
-            assert {(vf / "physfn").resolve() for vf in vfs} <= {link.resolve()}
+        directory = link.resolve()
+        if (directory / "physfn").exists():
+            physical_of[directory] = (directory / "physfn").resolve()
+        owner_of |= {vf.resolve(): directory for vf in directory.glob("virtfn*")}
+        if (directory / "sriov_numvfs").exists():
+            counts[directory] = int((directory / "sriov_numvfs").read_text())
+    assert physical_of == owner_of
+    assert Counter(owner_of.values()) == Counter(counts)
 
 
 @pytest.mark.parametrize("name", WELL_FORMED)
@@ -130,7 +133,7 @@ def _little_endian(number: str) -> bytes:
     return bytes.fromhex(number)[::-1]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUICK)
 def test_what_a_manifest_names_is_there(built: Built, name: str) -> None:
     root = built(name)
     manifest = Manifest.read(root)
@@ -143,7 +146,7 @@ def test_what_a_manifest_names_is_there(built: Built, name: str) -> None:
     assert {address for address in named if is_address(address)} <= present
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUICK)
 def test_what_must_be_found_is_not_what_must_not(built: Built, name: str) -> None:
     manifest = Manifest.read(built(name))
     unwanted = {note["address"] for note in manifest.notes if "must_not_be_reported" in note}
