@@ -130,15 +130,21 @@ class PciDriver(Driver):
     def prepare(self, handle: Handle, group: Mapping[str, str]) -> None:
         """Look whether the function is still as it was offered, and free.
 
+        One that was given and not taken back stays so: after a boot of the host its guest may run
+        already.
+
         :raises DeviceAway: it is not there.
         """
         function, found = self._look_at(handle)
         self._refuse_unfit(function, found)
+        board = _board(function, found.details(function.address))
+        given = self._memory.given(function.address)
+        if given is not None and given.board == board:
+            return
         possession = self.environment.verbs.holders(function.address)
         if not possession.is_free:
             raise DriverError(f"{function.address} is not free: {possession}")
-        details = found.details(function.address)
-        self._memory.give(function.address, Given(_board(function, details), function.driver or ""))
+        self._memory.give(function.address, Given(board, function.driver or ""))
 
     def release(self, handle: Handle) -> None:
         """Wait until nobody has the function, and reset it.
@@ -146,6 +152,7 @@ class PciDriver(Driver):
         :raises DeviceAway: it is not there, or another board is in its place.
         """
         function, _ = self._look_at(handle)
+        self._refuse_another(function)
         self._wait_until_free(function)
         function = self._settled(function)
         self._reset(function)
@@ -172,7 +179,6 @@ class PciDriver(Driver):
         function = bus.functions.get(address)
         if function is None or handle.device not in (address, function.physical_function):
             raise DeviceAway(f"{handle.device} is not in this host, or has no {address}")
-        self._refuse_another(function)
         return function, Survey(self._host, entries, bus)
 
     def _refuse_another(self, function: Function) -> None:

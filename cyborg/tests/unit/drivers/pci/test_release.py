@@ -82,6 +82,24 @@ class TestPrepare:
         with pytest.raises(DriverError, match="is not free: somebody has it"):
             bench.driver.prepare(handle(PLACE), {})
 
+    def test_what_it_was_given_stays_its_guests(self, bench: Bench) -> None:
+        """After a boot of the host the guest may run before this is asked again."""
+        bench.driver.prepare(handle(PLACE), {})
+        to_guest(bench)
+        bench.new_driver().prepare(handle(PLACE), {})
+        bench.machine.kernel.busy.clear()
+        bench.new_driver().release(handle(PLACE))
+        bench.machine.kernel.busy.add(PLACE)
+        with pytest.raises(DriverError, match="is not free"):
+            bench.driver.prepare(handle(PLACE), {})
+
+    def test_another_board_is_given_anew(self, bench: Bench) -> None:
+        bench.driver.prepare(handle(PLACE), {})
+        bench.write(PLACE, "subsystem_device", "0x0099\n")
+        to_guest(bench)
+        with pytest.raises(DriverError, match="is not free"):
+            bench.new_driver().prepare(handle(PLACE), {})
+
     def test_what_does_not_answer_is_not_given(self, bench: Bench) -> None:
         bench.write(PLACE, "config", b"\xff" * 64)
         with pytest.raises(DriverError, match="configuration space is all ones"):
