@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,17 @@ def pipe(tmp_path: Path) -> Path:
     path.parent.mkdir()
     os.mkfifo(path)
     return path
+
+
+@pytest.fixture
+def stuck() -> Iterator[list[int]]:
+    """Children that nobody could end; whatever comes of the test, they are ended after it."""
+    found: list[int] = []
+    yield found
+    for child in found:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def children() -> list[str]:
@@ -59,8 +72,9 @@ def test_one_that_does_not_return_is_ended(tmp_path: Path, pipe: Path) -> None:
     assert children() == before
 
 
-def test_one_that_cannot_be_ended_gets_no_second_one(tmp_path: Path, pipe: Path) -> None:
-    stuck: list[int] = []
+def test_one_that_cannot_be_ended_gets_no_second_one(
+    tmp_path: Path, pipe: Path, stuck: list[int]
+) -> None:
     writer = ChildWriter(tmp_path, kill=stuck.append)
     (tmp_path / "sys/other").touch()
     with pytest.raises(TimeoutError, match="no answer within"):
@@ -82,5 +96,3 @@ def test_one_that_cannot_be_ended_gets_no_second_one(tmp_path: Path, pipe: Path)
             time.sleep(0.01)
     else:
         pytest.fail("nothing is written to it after its child has ended")
-    os.kill(stuck[-1], signal.SIGKILL)
-    os.waitpid(stuck[-1], 0)
