@@ -125,6 +125,7 @@ from cyborg.drivers.errors import DeviceAway, DriverError
 from cyborg.drivers.host import Host, NoVerbs, Possession, Verbs
 
 __all__ = [
+    "VERSION",
     "Bitstream",
     "ConfigurationError",
     "DeployableReport",
@@ -148,6 +149,11 @@ __all__ = [
     "Verbs",
     "plain",
 ]
+
+#: Of this contract. It grows by one with each release that adds to it; what a driver was written
+#: for keeps its meaning. 2 added the host's files and programs, verbs, a clock, ``configure``
+#: and ``queue_of``.
+VERSION = 2
 
 #: A section of the configuration file and its options, as oslo.config's generators take them.
 OptionGroup = tuple[cfg.OptGroup, Sequence[cfg.Opt]]
@@ -225,6 +231,8 @@ class Driver(ABC):
 
     #: The entry point's name, which is also ``driver`` of every device that it reports.
     name: ClassVar[str]
+    #: The version of the contract that it needs: an agent of an earlier release refuses it.
+    contract_version: ClassVar[int] = 1
     #: Its options, by section. The drivers of a family may share one.
     OPTIONS: ClassVar[tuple[OptionGroup, ...]] = ()
     #: Its devices do not exist, which an agent in earnest warns of.

@@ -11,7 +11,7 @@ from oslo_log import log
 from stevedore import exception, extension, named
 
 from cyborg.domain.errors import ConfigurationError
-from cyborg.drivers.contract import Driver, DriverEnvironment
+from cyborg.drivers.contract import VERSION, Driver, DriverEnvironment
 
 LOG = log.getLogger(__name__)
 
@@ -81,12 +81,17 @@ def _made(driver_class: type[Driver], environment: DriverEnvironment) -> Driver:
 
 def _checked(loaded: extension.Extension[object]) -> type[Driver]:
     found = loaded.plugin
-    if isinstance(found, type) and issubclass(found, Driver) and found.name == loaded.name:
-        return found
-    raise ConfigurationError(
-        f"[agent] enabled_drivers: {loaded.entry_point_target} is not a driver that calls "
-        f"itself {loaded.name}"
-    )
+    if not isinstance(found, type) or not issubclass(found, Driver) or found.name != loaded.name:
+        raise ConfigurationError(
+            f"[agent] enabled_drivers: {loaded.entry_point_target} is not a driver that calls "
+            f"itself {loaded.name}"
+        )
+    if found.contract_version > VERSION:
+        raise ConfigurationError(
+            f"[agent] enabled_drivers: {loaded.name} needs version {found.contract_version} of "
+            f"the drivers' contract, and this agent has {VERSION}"
+        )
+    return found
 
 
 def _refuse_unimportable(

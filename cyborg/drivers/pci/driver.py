@@ -61,6 +61,7 @@ class PciDriver(Driver):
     """Whole PCI functions and virtual ones, given as they are."""
 
     name: ClassVar[str] = "pci_driver"
+    contract_version: ClassVar[int] = 2
     needs_privileges: ClassVar[bool] = True
     OPTIONS: ClassVar[tuple[OptionGroup, ...]] = ((GROUP, OPTS),)
 

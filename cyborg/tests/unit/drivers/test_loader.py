@@ -7,7 +7,7 @@ from oslo_config import cfg
 from stevedore.extension import ExtensionManager
 
 from cyborg.domain.errors import ConfigurationError
-from cyborg.drivers.contract import Driver, DriverEnvironment
+from cyborg.drivers.contract import VERSION, Driver, DriverEnvironment
 from cyborg.drivers.fake.driver import FakeDriver
 from cyborg.drivers.loader import NAMESPACE, load_drivers
 from cyborg.tests.unit.drivers.helpers import make_conf, make_environment, our_entry_points
@@ -49,6 +49,11 @@ class NonsenseDriver(FakeDriver):
     OPTIONS = (cfg.StrOpt("path"),)  # type: ignore[assignment]  # what it must not be
 
 
+class LaterDriver(FakeDriver):
+    name = "later_driver"
+    contract_version = VERSION + 1
+
+
 class NotADriver:
     name = "not_a_driver"
 
@@ -66,6 +71,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
         EntryPoint("thief_driver", f"{HERE}:ThiefDriver", NAMESPACE),
         EntryPoint("nonsense_driver", f"{HERE}:NonsenseDriver", NAMESPACE),
         EntryPoint("broken_driver", f"{HERE}:BrokenDriver", NAMESPACE),
+        EntryPoint("later_driver", f"{HERE}:LaterDriver", NAMESPACE),
         EntryPoint("not_a_driver", f"{HERE}:NotADriver", NAMESPACE),
         EntryPoint("misnamed_driver", f"{HERE}:SecondDriver", NAMESPACE),
         EntryPoint("lost_driver", "cyborg.no_such_module:Driver", NAMESPACE),
@@ -114,6 +120,11 @@ def test_none() -> None:
         ),
         ("nonsense_driver", r"nonsense_driver cannot be loaded: TypeError: "),
         ("not_a_driver", r"NotADriver is not a driver that calls itself not_a_driver$"),
+        (
+            "later_driver",
+            rf"later_driver needs version {VERSION + 1} of the drivers' contract, and this agent "
+            rf"has {VERSION}$",
+        ),
         ("misnamed_driver", r"SecondDriver is not a driver that calls itself misnamed_driver$"),
     ],
 )
