@@ -64,7 +64,11 @@ class PciReports:
             tuple(devices),
             tuple(_problems(found)),
             tuple(
-                NotOffered(address, reason) for address, (_, reason) in decisions.left_out.items()
+                NotOffered(address, reason)
+                for address, reason in (
+                    *decisions.never.items(),
+                    *((address, reason) for address, (_, reason) in decisions.left_out.items()),
+                )
             ),
         )
 

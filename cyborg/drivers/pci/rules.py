@@ -23,6 +23,8 @@ class Decisions:
     offered: Mapping[str, Candidate]
     #: With the reason.
     left_out: Mapping[str, tuple[Candidate, str]]
+    #: What is no card at all, with the reason.
+    never: Mapping[str, str]
 
 
 def decide(found: Survey) -> Decisions:
@@ -31,7 +33,12 @@ def decide(found: Survey) -> Decisions:
     left_out: dict[str, tuple[Candidate, str]] = {}
     #: The first of each card that is offered.
     first: dict[str, Candidate] = {}
+    never: dict[str, str] = {}
     for candidate in found.candidates():
+        no_card = _no_card(found, candidate)
+        if no_card is not None:
+            never[candidate.address] = no_card
+            continue
         try:
             reason = reason_alone(found, candidate) or _beside(found, candidate, offered, first)
         except OSError as error:
@@ -42,7 +49,7 @@ def decide(found: Survey) -> Decisions:
             first.setdefault(candidate.function.card, candidate)
         else:
             left_out[candidate.address] = (candidate, reason)
-    return Decisions(offered, left_out)
+    return Decisions(offered, left_out, never)
 
 
 def reason_alone(found: Survey, candidate: Candidate) -> str | None:

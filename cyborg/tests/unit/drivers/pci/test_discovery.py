@@ -126,6 +126,22 @@ def test_the_reasons(bench_of: Callable[[str], tuple[Bench, Manifest]]) -> None:
     assert set(reasons(bench.driver.discover()).values()) == {"no IOMMU"}
 
 
+def test_whatever_is_allowed_some_are_no_cards(make: Make) -> None:
+    """Bridges and the boot display are no devices either."""
+
+    def build_host(host: FakeHost) -> None:
+        host.add_chipset()
+        host.add_function("0000:21:00.0", host.add_root_port(0x20), VF)
+
+    found = make(build_host, [{"vendor_id": "*"}]).driver.discover()
+    assert given(found).keys() == {"0000:21:00.0"}
+    assert {each.identity for each in found.devices} == {"0000:00:00.0", "0000:21:00.0"}
+    left_out = reasons(found)
+    assert left_out["0000:03:00.0"] == "boot display"
+    assert left_out["0000:00:1c.5"] == "a bridge"
+    assert left_out["0000:00:00.0"] == "no reset method"
+
+
 def test_no_file_is_read_twice(bench_of: Callable[[str], tuple[Bench, Manifest]]) -> None:
     bench, _ = bench_of("e810-vfs")
     files = BreakableFiles(bench.root)
