@@ -19,6 +19,8 @@ from cyborg.privileged.verbs import LocalVerbs
 from cyborg.testing.drivers.environment import HOST_NAME
 from cyborg.testing.hosts import Kernel, StillBlocked
 
+_READ_TIMEOUT = 60.0
+
 
 class KernelWriter:
     """Writes as a privileged process does, to the kernel of a host that was built."""
@@ -68,7 +70,8 @@ class Machine:
         self.root = root
         self.conf = conf
         self.files = files or Files(root)
-        self.host = Host(state, self.files)
+        # A test's machine may stand still for longer than a card may.
+        self.host = Host(state, self.files, read_timeout=_READ_TIMEOUT)
         self.kernel = Kernel(root)
         self.clock = Clock()
         self.verbs = LocalVerbs(

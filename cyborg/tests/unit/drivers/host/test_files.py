@@ -10,7 +10,7 @@ import pytest
 
 from cyborg.drivers.host import Files, Host
 
-TIMEOUT = 0.2
+TIMEOUT = 1.0
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def run(module: ModuleType, directory: Path) -> Mapping[str, set[str]]:
         env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=230,
         check=False,
     )
     assert report.exists(), done.stdout + done.stderr

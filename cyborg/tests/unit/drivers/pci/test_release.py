@@ -280,12 +280,12 @@ def test_two_cards_at_a_time(make: Make) -> None:
         build(host)
         host.add_function(other, host.add_root_bus(0x31), CARD)
 
-    bench = make(two, ENTRIES, reset_timeout=5)
-    bench.machine.kernel.hang[RESET] = 2
+    bench = make(two, ENTRIES, reset_timeout=60)
+    bench.machine.kernel.hang[RESET] = 6
     slow = threading.Thread(target=bench.driver.release, args=(handle(PLACE),))
     slow.start()
     began = time.monotonic()
     bench.driver.release(handle(other))
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5
     slow.join()
     assert bench.machine.kernel.resets == {PLACE: 1, other: 1}
