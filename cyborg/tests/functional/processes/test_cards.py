@@ -39,13 +39,17 @@ class Service:
             ],
             folder / "out.log",
         )
+        self._entry = json.dumps(entry)
+
+    def start(self) -> None:
+        """Start it, the second time with the cards."""
         self.process.start()
         wait_for("the service", lambda: self.api.status("GET", "/") == 200)
         self.process.end()
         self.config.write_text(
             self.config.read_text()
             + "\n[agent]\nenabled_drivers = pci_driver\n"
-            + f"[pci]\npassthrough_whitelist = {json.dumps(entry)}\nrelease_patience = 0\n"
+            + f"[pci]\npassthrough_whitelist = {self._entry}\nrelease_patience = 0\n"
         )
         self.process.start()
         wait_for("the service", lambda: self.api.status("GET", "/") == 200)
@@ -91,10 +95,14 @@ class Service:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service = Service(tmp_path_factory.mktemp("cards"))
-    service.api.profile("card", {"resources:CUSTOM_PCI": "1"})
-    yield service
-    print(service.process.text()[-3000:])
-    service.process.end()
+    try:
+        service.start()
+        service.api.profile("card", {"resources:CUSTOM_PCI": "1"})
+        yield service
+    finally:
+        print(service.process.text()[-3000:])
+        if service.process.alive():
+            service.process.end()
 
 
 def test_a_card_is_given_and_taken_back_clean(service: Service) -> None:
