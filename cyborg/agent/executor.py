@@ -139,13 +139,19 @@ class Executor:
             LOG.warning("work refused job=%s reason=%s", work.job_uuid, failure)
             self._ends.report(work, Ended(str(failure), not_begun=True), origin)
             return
-        queue = self._drivers[work.driver].queue_of(work.device)
-        task = Task(work, performers, origin, self._calls, queue)
+        task = Task(work, performers, origin, self._calls, self._queue_of(work))
         if task.is_slow_to_make_ready:
             self._threads.start(self._make_ready, task)
         else:
             self._queues.add(task.queue, task)
         self._tasks.setdefault(work.job_uuid, []).append(task)
+
+    def _queue_of(self, work: Work) -> str:
+        try:
+            return self._drivers[work.driver].queue_of(work.device)
+        except Exception:  # a driver may raise anything
+            LOG.exception("driver has a bug driver=%s device=%s", work.driver, work.device)
+            return work.device
 
     def _supersede(self, tasks: Sequence[Task]) -> None:
         for task in tasks:

@@ -31,7 +31,7 @@ from cyborg.domain.errors import ConfigurationError
 from cyborg.domain.inventory import Snapshot
 from cyborg.drivers.contract import Driver, DriverEnvironment, DriverError
 from cyborg.drivers.host import Host, Verbs
-from cyborg.drivers.loader import load_drivers
+from cyborg.drivers.loader import configure, load_drivers
 from cyborg.files import Hold, InUse
 from cyborg.privileged.client import PrivilegedVerbs
 from cyborg.rpc.agents_door import AgentsDoorClient
@@ -98,8 +98,6 @@ class AgentService:
             self._conf, host, self._host or Host(state), time.sleep, self._verbs
         )
         drivers = load_drivers(environment)
-        for driver in drivers:
-            driver.configure()
         self._drivers = drivers
         self._warn_of(drivers)
         conductor = AgentsDoorClient(self._transport, lambda: float(self._conf.agent.rpc_timeout))
@@ -151,7 +149,7 @@ class AgentService:
         """
         for driver in self._drivers:
             try:
-                driver.configure()
+                configure(driver)
             except ConfigurationError as error:
                 LOG.error("changed options are not used driver=%s: %s", driver.name, error)
         self._wake()

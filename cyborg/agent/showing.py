@@ -52,8 +52,6 @@ def show(conf: cfg.ConfigOpts, root: Path) -> Shown:
     name = provider_name(conf)
     environment = DriverEnvironment(conf, name, host, time.sleep)
     drivers = load_drivers(environment)
-    for driver in drivers:
-        driver.configure()
     found = Scanner(drivers).look(conf.agent.discovery_timeout)
     # Their devices are at no address of this host.
     simulated = {driver.name for driver in drivers if driver.simulated}

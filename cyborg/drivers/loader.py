@@ -21,17 +21,33 @@ NAMESPACE = "cyborg.accelerator.driver"
 def load_drivers(environment: DriverEnvironment) -> tuple[Driver, ...]:
     """Return one object of each driver in ``[agent] enabled_drivers``, in that order.
 
-    The options of all of them are registered before the first is made.
+    The options of all of them are registered before the first is made, and each is configured.
 
-    :raises ConfigurationError: if a name is unknown, or its driver cannot be imported or made.
+    :raises ConfigurationError: if a name is unknown, or its driver cannot be imported or made, or
+        refuses its options.
     """
     names = list(dict.fromkeys(environment.conf.agent.enabled_drivers))
     classes = find_drivers(names)
     for driver_class in classes:
         register_options(environment.conf, driver_class)
     drivers = tuple(_made(driver_class, environment) for driver_class in classes)
+    for driver in drivers:
+        configure(driver)
     LOG.info("drivers loaded names=%s", ",".join(names))
     return drivers
+
+
+def configure(driver: Driver) -> None:
+    """Let a driver read its options; what it had read before stays where that fails.
+
+    :raises ConfigurationError: it refuses them, or has a bug.
+    """
+    try:
+        driver.configure()
+    except ConfigurationError:
+        raise
+    except Exception as error:  # a driver may raise anything
+        raise _broken(driver.name, error) from error
 
 
 def find_drivers(names: Sequence[str]) -> tuple[type[Driver], ...]:

@@ -6,15 +6,12 @@ import os
 from collections.abc import Callable
 from typing import TypeVar
 
-from oslo_log import log
 from oslo_privsep import daemon, priv_context
 
 from cyborg.domain.text import plain
 from cyborg.drivers.errors import DriverError
 from cyborg.drivers.host import Possession
 from cyborg.privileged import process
-
-LOG = log.getLogger(__name__)
 
 T = TypeVar("T")
 

@@ -7,6 +7,7 @@ again for each verb, so that it knows what the operator allows now.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,9 @@ from cyborg.privileged.verbs import LocalVerbs
 from cyborg.privileged.writer import ChildWriter
 
 T = TypeVar("T")
+
+#: Of the verbs' object, which there must be one of, and of the options while they are read.
+_LOCK = threading.Lock()
 
 cyborg_sys_admin = priv_context.PrivContext(
     "cyborg",
@@ -71,9 +75,14 @@ def _told(verb: Callable[[], T], otherwise: T) -> tuple[T, str | None]:
         return otherwise, str(error)
 
 
-@functools.cache
 def _verbs() -> LocalVerbs:
     """Return the verbs of this process, which remember what hangs."""
+    with _LOCK:
+        return _made_verbs()
+
+
+@functools.cache
+def _made_verbs() -> LocalVerbs:
     files = Files()
     # What drivers keep is the agent's: there is nothing to remember here.
     host = Host(Path("/nonexistent"), files, remembers=False)
@@ -88,6 +97,7 @@ def _verbs() -> LocalVerbs:
 
 
 def _read_list() -> Sequence[str]:
-    cfg.CONF.reload_config_files()
-    found: Sequence[str] = cfg.CONF.pci.passthrough_whitelist
-    return found
+    with _LOCK:
+        cfg.CONF.reload_config_files()
+        found: Sequence[str] = cfg.CONF.pci.passthrough_whitelist
+        return found

@@ -76,7 +76,7 @@ def showing(directory: Path, root: Path) -> float:
     command = Path(sys.executable).with_name("cyborg-agent")
     options = [f"--config-file={config}", "--show-inventory", f"--host-root={root}"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(  # noqa: S603 -- our own command
         [command, *options], capture_output=True, check=True, text=True
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -34,7 +34,7 @@ from cyborg.testing.drivers.environment import (  # noqa: E402
     make_conf,
     make_environment,
 )
-from cyborg.testing.drivers.host_conformance import HostConformance  # noqa: E402
+from cyborg.testing.drivers.host_conformance import HostConformance  # noqa: E402 -- as above
 from cyborg.testing.drivers.programmable import ProgrammableConformance  # noqa: E402
 
 __all__ = [

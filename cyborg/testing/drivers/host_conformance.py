@@ -30,7 +30,7 @@ from cyborg.testing.drivers.breaking import BreakableFiles
 from cyborg.testing.drivers.environment import make_conf
 from cyborg.testing.drivers.machine import Machine
 from cyborg.testing.drivers.observing import Work, as_recorded, one_line
-from cyborg.testing.hosts import Manifest, build, happen
+from cyborg.testing.hosts import BuiltHosts, Manifest, happen
 
 #: Every kind of file in every state, rather than each in one that a fixed seed chooses.
 FULL = os.environ.get("CYBORG_TEST_KIT") == "full"
@@ -50,26 +50,16 @@ class HostConformance:
         return {}
 
     @pytest.fixture(scope="class")
-    def originals(
-        self, tmp_path_factory: pytest.TempPathFactory
-    ) -> Callable[[str], tuple[Path, Manifest]]:
-        """Builds each host once."""
-        known: dict[str, tuple[Path, Manifest]] = {}
-
-        def get(name: str) -> tuple[Path, Manifest]:
-            if name not in known:
-                root = tmp_path_factory.mktemp(name) / "root"
-                known[name] = (root, build(name, root))
-            return known[name]
-
-        return get
+    def originals(self, tmp_path_factory: pytest.TempPathFactory) -> BuiltHosts:
+        """Each host, built once."""
+        return BuiltHosts(tmp_path_factory.mktemp)
 
     @pytest.fixture
     def machines(
-        self, host_name: str, originals: Callable[[str], tuple[Path, Manifest]], tmp_path: Path
+        self, host_name: str, originals: BuiltHosts, tmp_path: Path
     ) -> Iterator[Callable[[], Machine]]:
         """Makes copies of the host, for a test to do with as it likes."""
-        original, manifest = originals(host_name)
+        original, manifest = originals.get(host_name)
         count = 0
 
         def make() -> Machine:
@@ -117,10 +107,10 @@ class HostConformance:
     def test_a_broken_file_costs_what_it_belongs_to(
         self,
         host_name: str,
-        originals: Callable[[str], tuple[Path, Manifest]],
+        originals: BuiltHosts,
         tmp_path: Path,
     ) -> None:
-        root, manifest = originals(host_name)
+        root, manifest = originals.get(host_name)
         conf = self.conf(manifest)
 
         def make(files: BreakableFiles) -> Driver:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from oslo_config import cfg
 
 from cyborg.drivers.contract import DriverEnvironment
-from cyborg.drivers.host import Files, Host
+from cyborg.drivers.host import Files, Host, Verbs
 from cyborg.drivers.host.patience import Patience
 from cyborg.drivers.host.pci import GROUPS
 from cyborg.privileged.holders import Holders
@@ -42,6 +43,8 @@ class Clock:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._now = 0.0
+        #: Called after each sleep with the seconds that were slept by then.
+        self.slept: Callable[[float], None] = lambda now: None
 
     def __call__(self) -> float:
         """Return the seconds that were slept."""
@@ -52,6 +55,8 @@ class Clock:
         """Let time go on, and return at once."""
         with self._lock:
             self._now += seconds
+            now = self._now
+        self.slept(now)
 
 
 class Machine:
@@ -74,10 +79,12 @@ class Machine:
         self.host = Host(state, self.files, read_timeout=_READ_TIMEOUT)
         self.kernel = Kernel(root)
         self.clock = Clock()
-        self.verbs = LocalVerbs(
+        #: Asks VFIO, which a test may let fail.
+        self.holders = Holders(self.host, self.files, self._open)
+        self.verbs: Verbs = LocalVerbs(
             self.host,
             KernelWriter(self.kernel),
-            Holders(self.host, self.files, self._open),
+            self.holders,
             OperatorsList(self.host, lambda: conf.pci.passthrough_whitelist).allows,
             lambda: float(conf.pci.reset_timeout),
         )

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, MutableSet
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from oslo_config import cfg
 
@@ -20,7 +21,7 @@ from cyborg.agent import service
 from cyborg.testing.drivers.machine import Machine
 
 
-class AddressesInFile(Set[str]):
+class AddressesInFile(MutableSet[str]):
     """What a file says now, a line each; nothing as long as it is not there."""
 
     def __init__(self, path: Path) -> None:
@@ -35,12 +36,20 @@ class AddressesInFile(Set[str]):
     def __len__(self) -> int:
         return len(self._names())
 
+    def add(self, value: str) -> None:
+        """Add a line."""
+        self._path.write_text("".join(f"{name}\n" for name in {*self, value}))
+
+    def discard(self, value: str) -> None:
+        """Take a line away, if it is there."""
+        self._path.write_text("".join(f"{name}\n" for name in self if name != value))
+
     def _names(self) -> list[str]:
         return self._path.read_text().split() if self._path.exists() else []
 
     @classmethod
-    def _from_iterable(cls, it: Iterable[Any]) -> Set[Any]:
-        return frozenset(it)
+    def _from_iterable(cls, it: Iterable[Any]) -> MutableSet[Any]:
+        return set(it)
 
 
 def main() -> None:
@@ -50,12 +59,12 @@ def main() -> None:
 
     def agent_service(conf: cfg.ConfigOpts, transport: Any, **more: Any) -> service.AgentService:
         machine = Machine(Path(root), Path(conf.state_path) / "agent", conf)
-        machine.kernel.busy = AddressesInFile(Path(root) / "busy")  # type: ignore[assignment]
+        machine.kernel.busy = AddressesInFile(Path(root) / "busy")
         return service.AgentService(conf, transport, host=machine.host, verbs=machine.verbs, **more)
 
-    module.AgentService = agent_service  # type: ignore[attr-defined]
     sys.argv[1:] = arguments
-    module.main()
+    with mock.patch.object(module, "AgentService", agent_service):
+        module.main()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ UUIDs and what a comment calls invented are not.
 """
 
 from cyborg.testing.hosts import families  # noqa: F401 -- makes their hosts known
-from cyborg.testing.hosts.catalogue import build, scenarios
+from cyborg.testing.hosts.catalogue import BuiltHosts, build, scenarios
 from cyborg.testing.hosts.events import happen
 from cyborg.testing.hosts.functions import PciFunction, Sriov
 from cyborg.testing.hosts.host import FakeHost
@@ -26,6 +26,7 @@ from cyborg.testing.hosts.kernel import Kernel, StillBlocked
 from cyborg.testing.hosts.manifest import DeviceEntry, Manifest, NoteEntry, RegionEntry
 
 __all__ = [
+    "BuiltHosts",
     "DeviceEntry",
     "FakeHost",
     "Kernel",

@@ -42,6 +42,25 @@ def scenarios() -> dict[str, str]:
     return {each.name: each.description for each in SCENARIOS.values()}
 
 
+class BuiltHosts:
+    """Hosts that several tests look at: each is built once, and nobody may change it."""
+
+    def __init__(self, make_directory: Callable[[str], Path]) -> None:
+        """Begin without a host.
+
+        :param make_directory: makes a directory for a host, by its name.
+        """
+        self._make_directory = make_directory
+        self._known: dict[str, tuple[Path, Manifest]] = {}
+
+    def get(self, name: str) -> tuple[Path, Manifest]:
+        """Return a host's root directory, and what is true of it."""
+        if name not in self._known:
+            root = self._make_directory(name) / "root"
+            self._known[name] = (root, build(name, root))
+        return self._known[name]
+
+
 def build(name: str, root: Path) -> Manifest:
     """Build a host in a directory, always the same one; return what is true of it.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableSet
 from pathlib import Path
 
 from cyborg.testing.hosts.kernel.sysfs import is_there, put
@@ -34,7 +34,7 @@ class Kernel:
         #: How often functions were reset, by address.
         self.resets: Counter[str] = Counter()
         #: Addresses of functions and UUIDs of mediated devices that an instance holds open.
-        self.busy: set[str] = set()
+        self.busy: MutableSet[str] = set()
         #: Writes that fail, by path: always with one error number, or once with each of several.
         self.fail: dict[str, int | list[int]] = {}
         #: How many seconds a write takes, by path.

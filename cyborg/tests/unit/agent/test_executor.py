@@ -180,6 +180,17 @@ def test_cards_of_one_queue_take_turns(bench: Bench, monkeypatch: pytest.MonkeyP
     assert bench.driver.begun.get(timeout=PATIENCE) == "handle-2"
 
 
+def test_a_driver_that_cannot_say_its_queue_has_one_a_card(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(device: str) -> str:
+        raise KeyError(device)
+
+    monkeypatch.setattr(bench.driver, "queue_of", fail)
+    bench.submit(make_work(1))
+    assert bench.conductor.next_finished() == (job_uuid(1), 1, None)
+
+
 def test_many_at_once(bench: Bench) -> None:
     jobs = range(1, 101)
     threads = [

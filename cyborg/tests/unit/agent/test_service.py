@@ -319,6 +319,25 @@ def test_changed_options_that_a_driver_refuses_leave_the_old(
     assert "driver=pci_driver: [pci] passthrough_whitelist, entry 1: no JSON" in error.message
 
 
+def test_a_driver_with_a_bug_does_not_stop_a_reload(
+    conductor: Conductor,
+    make: Callable[..., AgentService],
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = make(host=machine.host, verbs=machine.verbs)
+    service.start()
+    conductor.reports.get(timeout=PATIENCE)
+
+    def fail(driver: PciDriver) -> None:
+        raise KeyError("an option")
+
+    monkeypatch.setattr(PciDriver, "configure", fail)
+    service.reload()
+    assert "pci_driver cannot be loaded: KeyError: 'an option'" in caplog.text
+
+
 def test_an_unknown_driver_keeps_it_from_starting(
     conf: cfg.ConfigOpts, make: Callable[..., AgentService]
 ) -> None:

@@ -49,6 +49,20 @@ class NonsenseDriver(FakeDriver):
     OPTIONS = (cfg.StrOpt("path"),)  # type: ignore[assignment]  # what it must not be
 
 
+class MuddledDriver(FakeDriver):
+    name = "muddled_driver"
+
+    def configure(self) -> None:
+        raise KeyError("an option")
+
+
+class RefusingDriver(FakeDriver):
+    name = "refusing_driver"
+
+    def configure(self) -> None:
+        raise ConfigurationError("[agent] enabled_drivers: none of this")
+
+
 class LaterDriver(FakeDriver):
     name = "later_driver"
     contract_version = VERSION + 1
@@ -71,6 +85,8 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
         EntryPoint("thief_driver", f"{HERE}:ThiefDriver", NAMESPACE),
         EntryPoint("nonsense_driver", f"{HERE}:NonsenseDriver", NAMESPACE),
         EntryPoint("broken_driver", f"{HERE}:BrokenDriver", NAMESPACE),
+        EntryPoint("muddled_driver", f"{HERE}:MuddledDriver", NAMESPACE),
+        EntryPoint("refusing_driver", f"{HERE}:RefusingDriver", NAMESPACE),
         EntryPoint("later_driver", f"{HERE}:LaterDriver", NAMESPACE),
         EntryPoint("not_a_driver", f"{HERE}:NotADriver", NAMESPACE),
         EntryPoint("misnamed_driver", f"{HERE}:SecondDriver", NAMESPACE),
@@ -120,6 +136,8 @@ def test_none() -> None:
         ),
         ("nonsense_driver", r"nonsense_driver cannot be loaded: TypeError: "),
         ("not_a_driver", r"NotADriver is not a driver that calls itself not_a_driver$"),
+        ("muddled_driver", r"muddled_driver cannot be loaded: KeyError: 'an option'$"),
+        ("refusing_driver", r"none of this$"),
         (
             "later_driver",
             rf"later_driver needs version {VERSION + 1} of the drivers' contract, and this agent "

@@ -189,8 +189,7 @@ class TestHolders:
         def refuse(place: str) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), place)
 
-        holders = machine.verbs._holders
-        monkeypatch.setattr(holders, "_open", refuse)
+        monkeypatch.setattr(machine.holders, "_open", refuse)
         found = machine.verbs.holders(CARD)
         assert found.held is None and not found.is_free
         assert "Permission denied" in str(found)

@@ -15,7 +15,7 @@ from cyborg.domain.inventory import Snapshot
 from cyborg.domain.report_check import check_report
 from cyborg.drivers.contract import ConfigurationError, DeviceCondition, Share
 from cyborg.testing.drivers.breaking import BreakableFiles
-from cyborg.testing.hosts import Manifest, build, happen, scenarios
+from cyborg.testing.hosts import BuiltHosts, Manifest, happen, scenarios
 from cyborg.testing.hosts.functions import PciFunction, Sriov
 from cyborg.testing.hosts.host import FakeHost
 from cyborg.tests.unit.drivers.pci.conftest import (
@@ -36,25 +36,15 @@ SMALL = sorted(set(scenarios()) - {"many-vfs"})
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Manifest]]:
-    """Builds a host once; nobody may change it."""
-    known: dict[str, tuple[Path, Manifest]] = {}
-
-    def get(name: str) -> tuple[Path, Manifest]:
-        if name not in known:
-            root = tmp_path_factory.mktemp(name) / "root"
-            known[name] = (root, build(name, root))
-        return known[name]
-
-    return get
+def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltHosts:
+    """Each host, built once."""
+    return BuiltHosts(tmp_path_factory.mktemp)
 
 
 @pytest.fixture
-def bench_of(
-    built: Callable[[str], tuple[Path, Manifest]], tmp_path: Path
-) -> Callable[[str], tuple[Bench, Manifest]]:
+def bench_of(built: BuiltHosts, tmp_path: Path) -> Callable[[str], tuple[Bench, Manifest]]:
     def make(name: str) -> tuple[Bench, Manifest]:
-        root, manifest = built(name)
+        root, manifest = built.get(name)
         return Bench(root, tmp_path / "state", entries_of(manifest)), manifest
 
     return make

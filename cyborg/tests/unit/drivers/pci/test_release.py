@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cyborg.drivers.contract import DeviceAway, DriverError
+from cyborg.drivers.host import NoVerbs, Possession
 from cyborg.testing.hosts import happen
 from cyborg.testing.hosts.functions import PciFunction
 from cyborg.testing.hosts.host import FakeHost
@@ -125,16 +126,13 @@ class TestHolders:
         bench.driver.prepare(handle(PLACE), {})
         to_guest(bench)
         clock = bench.machine.clock
-        real_sleep = clock.sleep
 
-        def sleep(seconds: float) -> None:
-            real_sleep(seconds)
-            if clock() > 3 and bench.machine.kernel.busy:
+        def slept(now: float) -> None:
+            if now > 3 and bench.machine.kernel.busy:
                 from_guest(bench)
 
-        clock.sleep = sleep  # type: ignore[method-assign]
-        driver = bench.new_driver()
-        driver.release(handle(PLACE))
+        clock.slept = slept
+        bench.driver.release(handle(PLACE))
         assert bench.machine.kernel.resets == {PLACE: 1}
         assert 3 < clock() < 20
 
@@ -169,16 +167,13 @@ class TestSettling:
         bench.driver.prepare(handle(PLACE), {})
         to_guest(bench)
         bench.machine.kernel.busy.clear()
-        clock = bench.machine.clock
-        real_sleep = clock.sleep
 
-        def sleep(seconds: float) -> None:
-            real_sleep(seconds)
-            if clock() > 1 and driver_of(bench) != "acme":
+        def slept(now: float) -> None:
+            if now > 1 and driver_of(bench) != "acme":
                 from_guest(bench)
 
-        clock.sleep = sleep  # type: ignore[method-assign]
-        bench.new_driver().release(handle(PLACE))
+        bench.machine.clock.slept = slept
+        bench.driver.release(handle(PLACE))
         assert driver_of(bench) == "acme"
         assert bench.machine.kernel.log[-1] == (RESET, "1"), "the reset comes last"
 
@@ -211,15 +206,22 @@ class TestReset:
                 bench.driver.release(handle(PLACE))
 
     def test_a_card_that_answers_no_more(self, bench: Bench) -> None:
-        reset = bench.machine.verbs.reset
-
-        def fall_off(address: str) -> None:
-            reset(address)
-            bench.write(PLACE, "config", b"\xff" * 64)
-
-        bench.machine.verbs.reset = fall_off  # type: ignore[method-assign]
+        bench.machine.verbs = FallsOff(bench)
         with pytest.raises(DriverError, match="after its reset: it does not answer"):
             bench.new_driver().release(handle(PLACE))
+
+
+class FallsOff(NoVerbs):
+    """A card that does not come back from its reset."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def holders(self, address: str) -> Possession:
+        return Possession(False)
+
+    def reset(self, address: str) -> None:
+        self._bench.write(address, "config", b"\xff" * 64)
 
 
 class TestAway:
