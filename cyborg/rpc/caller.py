@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol
@@ -30,6 +31,9 @@ PING_TIMEOUT = 1
 
 #: Seconds between two tries to reach the queue, where it refuses.
 RETRY_INTERVAL = 2.0
+
+#: Seconds for which it is worth to ask once more.
+SHORTEST_WAIT = 1.0
 
 #: oslo.messaging wraps what fails while a message is sent, and not what fails before: nobody
 #: listens, the password or the virtual host is wrong.
@@ -118,12 +122,24 @@ class Caller:
     def call(self, method: str, *, timeout: float, **arguments: Any) -> Any:
         """Call and return the result.
 
+        Who did nothing because we might have left is asked once more: we have not.
+
         :param timeout: seconds; what is begun later is not done.
         :raises RemoteError: the other side refused, with its code and status.
         :raises ServiceUnavailable: the queue is not there, or no answer came in time.
         """
         if not self._reached.is_set():
             raise ServiceUnavailable("The message queue has not been reached yet; try again.")
+        began = time.monotonic()
+        try:
+            return self._ask(method, timeout, arguments)
+        except RemoteError as error:
+            left = timeout - (time.monotonic() - began)
+            if error.code != TooLate.code or left < SHORTEST_WAIT:
+                raise
+        return self._ask(method, left, arguments)
+
+    def _ask(self, method: str, timeout: float, arguments: dict[str, Any]) -> Any:
         context = self._context(timeout)
         with _errors_of(self._topic):
             prepared = self._client.prepare(

@@ -66,16 +66,16 @@ def test_it_does_not_go_along_with_what_the_work_sends() -> None:
 class Recording:
     """A client of oslo.messaging that keeps the context of each call."""
 
-    def __init__(self, answer: dict[str, Any]) -> None:
+    def __init__(self, *answers: dict[str, Any]) -> None:
         self.contexts: list[dict[str, Any]] = []
-        self._answer = answer
+        self._answers = list(answers)
 
     def prepare(self, **_options: object) -> Recording:
         return self
 
     def call(self, context: dict[str, Any], _method: str, **_arguments: object) -> dict[str, Any]:
         self.contexts.append(context)
-        return self._answer
+        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
 
 
 class Clock:
@@ -96,8 +96,8 @@ class NoClock(Clock):
         raise ServiceUnavailable("The database is not available now; try again.")
 
 
-def caller(monkeypatch: pytest.MonkeyPatch, clock: Clock, answer: dict[str, Any]) -> Any:
-    recording = Recording(answer)
+def caller(monkeypatch: pytest.MonkeyPatch, clock: Clock, *answers: dict[str, Any]) -> Any:
+    recording = Recording(*answers)
     monkeypatch.setattr("cyborg.rpc.caller.get_client", lambda *_arguments, **_named: recording)
     made: Any = Caller(None, API_DOOR, clock)
     made._reached.set()
@@ -112,7 +112,28 @@ def test_each_call_says_when_it_is_left(monkeypatch: pytest.MonkeyPatch) -> None
     assert clock.forgotten == 0
 
 
-@pytest.mark.parametrize(("code", "looks"), [(TooLate.code, 1), ("cyborg.not_found", 0)])
+TOO_LATE = {"error": {"code": TooLate.code, "detail": "no", "http_status": 503}}
+
+
+def test_who_did_nothing_for_us_is_asked_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = caller(monkeypatch, Clock(), TOO_LATE, {"result": 7})
+    assert made.call("bind", timeout=30) == 7
+    times = [float(context["expires_at"].removeprefix("in ")) for context in made._client.contexts]
+    assert times[0] == 30
+    assert 20 < times[1] < 30
+
+
+@pytest.mark.parametrize(("timeout", "times"), [(30, 2), (0.9, 1)])
+def test_it_is_not_asked_for_ever(
+    monkeypatch: pytest.MonkeyPatch, timeout: float, times: int
+) -> None:
+    made = caller(monkeypatch, Clock(), TOO_LATE)
+    with pytest.raises(RemoteError):
+        made.call("bind", timeout=timeout)
+    assert len(made._client.contexts) == times
+
+
+@pytest.mark.parametrize(("code", "looks"), [(TooLate.code, 2), ("cyborg.not_found", 0)])
 def test_an_answer_that_it_was_too_late_is_the_clocks_fault(
     monkeypatch: pytest.MonkeyPatch, code: str, looks: int
 ) -> None:
