@@ -106,7 +106,7 @@ def test_thirty_two_binds_on_sixteen_handles(cloud: Deployment) -> None:
 
 
 def patiently(ask: Callable[[], requests.Response]) -> requests.Response:
-    """Ask, and again if the answer says so: a conductor that stood for a while on a full machine."""
+    """Ask, and again where no conductor answered in time, as clients do."""
     for _ in range(5):
         answer = ask()
         if answer.status_code != 503:
