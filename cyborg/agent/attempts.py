@@ -8,7 +8,7 @@ nothing lies between the conductor's yes and the driver.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +16,7 @@ from oslo_log import log
 
 from cyborg.agent.job_reports import Ended, JobReports
 from cyborg.agent.journal import Journal, JournalError
+from cyborg.agent.steps import Part
 from cyborg.agent.task import Task
 from cyborg.domain.errors import RemoteError, ServiceUnavailable
 from cyborg.domain.work import Work
@@ -32,6 +33,29 @@ class NotAllowed:
 
     #: Of the attempt that was asked for.
     generation: int
+
+
+class _Done:
+    """Which parts of an attempt's steps are done."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = list(names)
+
+    def left(self, number: int, parts: Sequence[Part]) -> Sequence[Part]:
+        """Return the parts of a step from the first that is not done."""
+        for position, part in enumerate(parts):
+            if self._name(number, part) not in self.names:
+                return parts[position:]
+        # Nobody has heard that all is done. The last one looks again.
+        return parts[-1:]
+
+    def add(self, number: int, part: Part) -> None:
+        """Note that a part is done."""
+        self.names.append(self._name(number, part))
+
+    @staticmethod
+    def _name(number: int, part: Part) -> str:
+        return f"{number}/{part.name}"
 
 
 class Attempts:
@@ -57,28 +81,46 @@ class Attempts:
         self._sleep = sleep
 
     def make(self, task: Task) -> Ended | NotAllowed:
-        """Do the steps in their order, up to the first that fails or may not be done."""
+        """Do the steps in their order, up to the first that fails or may not be done.
+
+        What earlier attempts have done of a step is not done again.
+        """
+        done = _Done(self._journal.done(task.work))
         for number, performer in enumerate(task.performers):
-            failure = task.check(number)
-            if failure is None and number == 0:
-                failure = self._record_start(task)
+            ended = self._make_step(task, number, done)
+            if ended is not None:
+                return ended
+            if performer.changes_report:
+                self._report_changed()
+        return self._ended(task, Ended(None), done)
+
+    def _make_step(self, task: Task, number: int, done: _Done) -> Ended | NotAllowed | None:
+        """Do a step; return how the attempt ends with it, or None if it goes on."""
+        failure = task.check(number)
+        parts = task.parts(number) if failure is None else failure
+        if isinstance(parts, Ended):
+            return self._ended(task, parts, done) if number else parts
+        left = done.left(number, parts)
+        for part in left:
+            # Nothing is known of what was never begun.
+            is_first = number == 0 and not done.names
+            failure = self._record_start(task, done) if number == 0 or part is not left[0] else None
             if failure is not None:
-                return self._ended(task, failure) if number else failure
+                return failure if is_first else self._ended(task, failure, done)
             newest = task.work
             if not self._may_act(task, newest, number):
-                if number == 0:
+                if is_first:
                     self._journal.forget(newest.job_uuid)
                 return NotAllowed(newest.generation)
-            LOG.info("work started %s step=%d", task.log_fields(), number)
-            failure = task.act(number)
-            if failure is not None and failure.not_begun and number == 0:
+            LOG.info("work started %s step=%d part=%s", task.log_fields(), number, part.name)
+            failure = task.act(number, part)
+            if failure is not None and failure.not_begun and is_first:
                 self._journal.forget(newest.job_uuid)
                 return failure
             if failure is not None:
-                return self._ended(task, failure)
-            if performer.changes_report:
-                self._report_changed()
-        return self._ended(task, Ended(None))
+                return self._ended(task, failure, done)
+            done.add(number, part)
+        return None
 
     def _may_act(self, task: Task, work: Work, number: int) -> bool:
         try:
@@ -115,19 +157,19 @@ class Attempts:
                 self._sleep(pause)
         return begin()
 
-    def _record_start(self, task: Task) -> Ended | None:
+    def _record_start(self, task: Task, done: _Done) -> Ended | None:
         try:
-            self._journal.start(task.work)
+            self._journal.start(task.work, done.names)
         except JournalError as failure:
             LOG.error("work refused %s reason=%s", task.log_fields(), failure)
             return Ended(str(failure), not_begun=True)
         return None
 
-    def _ended(self, task: Task, ended: Ended) -> Ended:
+    def _ended(self, task: Task, ended: Ended, done: _Done) -> Ended:
         if ended.error is None:
             LOG.info("work finished %s", task.log_fields())
         try:
-            self._journal.finish(task.work, ended.error, ended.away)
+            self._journal.finish(task.work, ended.error, ended.away, done.names)
         except JournalError as failure:
             LOG.error("end of work not recorded %s reason=%s", task.log_fields(), failure)
         return ended

@@ -84,12 +84,15 @@ class Calls:
         what: str,
         function: Callable[[], None],
         longest: float = 0.0,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """Call a driver for a card, and raise what it raises.
 
         :param name: of the call, by which its limit is found.
         :param what: it is about, for the log and the reason.
         :param longest: seconds that it may take whatever its limit is.
+        :param timeout: seconds that it may take, whatever that and its limit are.
         :raises CardHangs: it has not returned in time; or it was not begun, since an earlier
             one has not.
         :raises CallNotBegun: this host has no more threads.
@@ -98,7 +101,7 @@ class Calls:
         if hanging is not None:
             raise CardHangs(hanging)
         call = _Call(device, name, what, f"{self._now():%Y-%m-%d %H:%M:%S} UTC")
-        limit = max(self._limit(name), longest)
+        limit = max(self._limit(name), longest) if timeout is None else timeout
         self._start(call, function)
         if not call.ended.wait(limit) and self._gives_up(call):
             LOG.error("driver hangs device=%s after %g s: %s", device, limit, call.reason)

@@ -37,7 +37,7 @@ from cyborg.agent.journal import Journal
 from cyborg.agent.steps import BitstreamSource, CannotPerform, performers_of
 from cyborg.agent.task import Task
 from cyborg.agent.threads import Threads
-from cyborg.domain.work import Work
+from cyborg.domain.work import Work, WorkProgress
 from cyborg.drivers.contract import Driver
 
 LOG = log.getLogger(__name__)
@@ -111,6 +111,12 @@ class Executor:
         """Return whether work of a job is made ready, waits or runs."""
         with self._lock:
             return job_uuid in self._tasks
+
+    def under_way(self) -> list[WorkProgress]:
+        """Return what drivers are at now."""
+        with self._lock:
+            found = [task.progress() for tasks in self._tasks.values() for task in tasks]
+        return [each for each in found if each is not None]
 
     def drain(self, timeout: float) -> bool:
         """Take no more work, forget what waits, and let what runs finish and be reported.

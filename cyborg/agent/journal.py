@@ -14,7 +14,7 @@ import enum
 import json
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +61,8 @@ class Entry:
     error: str | None
     #: It failed because the device was not there.
     away: bool = False
+    #: Parts of its steps that are done: see :meth:`Journal.done`.
+    done: tuple[str, ...] = ()
 
 
 def read_boot_id() -> str:
@@ -95,21 +97,35 @@ class Journal:
         """What tells this boot of the host from others."""
         return self._boot_id
 
-    def start(self, work: Work) -> None:
+    def start(self, work: Work, done: Sequence[str] = ()) -> None:
         """Record that hardware is about to be touched; after the return that is durable.
 
+        :param done: names of the parts of its steps that are done already.
         :raises JournalError: it may not be durable. What was recorded before may still be.
         """
-        self._write(Entry(VERSION, self._boot_id, Phase.STARTED, work, None))
+        self._write(Entry(VERSION, self._boot_id, Phase.STARTED, work, None, done=tuple(done)))
 
-    def finish(self, work: Work, error: str | None, away: bool = False) -> None:
+    def finish(
+        self, work: Work, error: str | None, away: bool = False, done: Sequence[str] = ()
+    ) -> None:
         """Record how it ended.
 
         :param away: it failed because the device was not there.
+        :param done: as for the start.
 
         :raises JournalError: it may not be durable: then it still counts as started.
         """
-        self._write(Entry(VERSION, self._boot_id, Phase.FINISHED, work, error, away))
+        self._write(Entry(VERSION, self._boot_id, Phase.FINISHED, work, error, away, tuple(done)))
+
+    def done(self, work: Work) -> tuple[str, ...]:
+        """Return the parts of the same work that earlier attempts have done.
+
+        None, if the host was booted since or the device was away: then all is done again.
+        """
+        entry = self.get(work.job_uuid)
+        if entry is None or entry.away or entry.boot_id != self._boot_id:
+            return ()
+        return entry.done if entry.work.steps == work.steps else ()
 
     def get(self, job_uuid: str) -> Entry | None:
         """Return what is known of a job.

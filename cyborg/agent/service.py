@@ -20,6 +20,7 @@ from cyborg.agent.endpoint import WORK_USE_CASES
 from cyborg.agent.executor import Executor
 from cyborg.agent.identity import introduction, provider_name
 from cyborg.agent.journal import Journal, read_boot_id
+from cyborg.agent.progress import ProgressTeller
 from cyborg.agent.report import Reporter
 from cyborg.agent.resuming import Resumption
 from cyborg.agent.scan import Scanner
@@ -115,6 +116,8 @@ class AgentService:
         self._report_loop = threads.serve(
             "report", self._report, conductor, self._reporter, done=self._stopped.is_set
         )
+        teller = ProgressTeller(host, conductor, self._executor.under_way, self._stopping.wait)
+        threads.serve("progress", teller.run, done=self._stopping.is_set)
         LOG.info("agent started host=%s", host)
 
     def stop(self, timeout: float) -> None:

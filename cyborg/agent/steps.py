@@ -6,12 +6,21 @@ A new step needs its class there and its performer here, in :data:`PERFORMERS`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from cyborg.domain.errors import CyborgError
 from cyborg.domain.work import Prepare, Program, Release, Step, Work
-from cyborg.drivers.contract import Bitstream, Driver, Programmable
+from cyborg.drivers.contract import (
+    Bitstream,
+    CleanStep,
+    Driver,
+    Programmable,
+    Progress,
+    StepwiseDriver,
+)
 
 S = TypeVar("S", bound=Step)
 
@@ -30,6 +39,17 @@ class BitstreamSource(Protocol):
 
     def release(self, bitstream: Bitstream) -> None:
         """Let the file go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One call of a driver. A step has one; or several, which are done and recorded in turn."""
+
+    name: str
+    #: Calls the driver.
+    act: Callable[[Progress], None]
+    #: Seconds that it may take; None: as long as such a call may.
+    timeout: float | None = None
 
 
 class Performer(ABC, Generic[S]):
@@ -69,9 +89,13 @@ class Performer(ABC, Generic[S]):
         """
         return
 
+    def parts(self) -> Sequence[Part]:
+        """Return the calls of which the step consists, at least one."""
+        return (Part(self.step.name, lambda _progress: self.act()),)
+
     @abstractmethod
     def act(self) -> None:
-        """Call the driver.
+        """Call the driver for the whole step.
 
         :raises DriverError: if it did not work; ``DeviceAway`` if the device is not there.
         """
@@ -97,8 +121,19 @@ class ReleasePerformer(Performer[Release]):
     def log_fields(self) -> str:
         return f"handle={self.step.handle.uuid}"
 
+    def parts(self) -> Sequence[Part]:
+        driver = self.driver
+        if not isinstance(driver, StepwiseDriver):
+            return super().parts()
+        steps = driver.clean_steps(self.step.handle)
+        # Without one, the whole refuses.
+        return [self._part(driver, step) for step in steps] or super().parts()
+
     def act(self) -> None:
         self.driver.release(self.step.handle)
+
+    def _part(self, driver: StepwiseDriver, step: CleanStep) -> Part:
+        return Part(step.name, partial(driver.clean, self.step.handle, step.name), step.timeout)
 
 
 class ProgramPerformer(Performer[Program]):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from oslo_context import context
@@ -11,12 +12,30 @@ from oslo_log import log
 
 from cyborg.agent.calls import CallNotBegun, Calls, CardHangs
 from cyborg.agent.job_reports import Ended, reason
-from cyborg.agent.steps import Performer
+from cyborg.agent.steps import Part, Performer
 from cyborg.domain.errors import CyborgError
-from cyborg.domain.work import Release, Work
+from cyborg.domain.work import Release, Work, WorkProgress
 from cyborg.drivers.contract import DeviceAway, DriverError
 
 LOG = log.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class UnderWay:
+    """A call of a driver that has not returned, as far as it is known."""
+
+    name: str
+    #: Of the clock that never goes back.
+    begun: float
+    #: As the driver has said last.
+    percent: float | None = None
+
+    def progress(self, percent: float) -> None:
+        """Take how much of it is done. What is no number is not known."""
+        try:
+            self.percent = min(100.0, max(0.0, float(percent)))
+        except (TypeError, ValueError):
+            self.percent = None
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +57,8 @@ class Task:
     queue: str
     #: Its job has been turned since: nobody is told of its end.
     superseded: bool = False
+    #: What the driver is at.
+    under_way: UnderWay | None = field(default=None, init=False)
 
     def work_for_its_request(self) -> None:
         """Let this thread's log lines and messages carry the id of the task's request."""
@@ -58,6 +79,15 @@ class Task:
         """Whether it should not hold up its card while it is made ready."""
         return any(performer.slow_to_make_ready for performer in self.performers)
 
+    def progress(self) -> WorkProgress | None:
+        """Return what its driver is at, if it is at anything."""
+        call = self.under_way
+        if call is None:
+            return None
+        percent = None if call.percent is None else int(call.percent)
+        seconds = time.monotonic() - call.begun
+        return WorkProgress(self.work.job_uuid, self.work.generation, call.name, seconds, percent)
+
     def make_ready(self) -> Ended | None:
         """Get what all steps need; return None, or how that failed."""
         for number, performer in enumerate(self.performers):
@@ -73,22 +103,39 @@ class Task:
         if hanging is not None:
             return self._hangs(number, CardHangs(hanging))
         performer = self.performers[number]
-        return self._called(number, "check", performer.check) if performer.checks else None
+        if not performer.checks:
+            return None
+        return self._called(number, Part("check", lambda _progress: performer.check()))
 
-    def act(self, number: int) -> Ended | None:
-        """Let the driver do a step; return None, or how it failed."""
-        return self._called(number, self.work.steps[number].name, self.performers[number].act)
+    def parts(self, number: int) -> Sequence[Part] | Ended:
+        """Return the calls of which a step consists, or how it failed."""
+        try:
+            return self.performers[number].parts()
+        except Exception as error:  # a driver may raise anything
+            return self._has_bug(number, error)
+
+    def act(self, number: int, part: Part) -> Ended | None:
+        """Let the driver do a part of a step; return None, or how it failed."""
+        return self._called(number, part)
 
     def let_go(self) -> None:
         """Give back what was got to make it ready."""
         for performer in self.performers:
             performer.let_go()
 
-    def _called(self, number: int, name: str, call: Callable[[], None]) -> Ended | None:
+    def _called(self, number: int, part: Part) -> Ended | None:
         performer = self.performers[number]
         longest = performer.driver.longest_call
+        self.under_way = call = UnderWay(part.name, time.monotonic())
         try:
-            self.calls.make(self.work.device, name, performer.log_fields(), call, longest)
+            self.calls.make(
+                self.work.device,
+                part.name,
+                performer.log_fields(),
+                lambda: part.act(call.progress),
+                longest,
+                timeout=part.timeout,
+            )
         except CardHangs as error:
             return self._hangs(number, error)
         except CallNotBegun as error:
@@ -96,10 +143,15 @@ class Task:
         except DriverError as error:
             return self._failed("work failed", number, error)
         except (Exception, SystemExit) as error:  # a driver may raise anything
-            LOG.exception("driver has a bug %s", self.log_fields())
-            text = f"The driver {self.work.driver} failed: {type(error).__name__}: {error}"
-            return Ended(self._reason(number, text[:1000]))
+            return self._has_bug(number, error)
+        finally:
+            self.under_way = None
         return None
+
+    def _has_bug(self, number: int, error: BaseException) -> Ended:
+        LOG.error("driver has a bug %s", self.log_fields(), exc_info=error)
+        text = f"The driver {self.work.driver} failed: {type(error).__name__}: {error}"
+        return Ended(self._reason(number, text[:1000]))
 
     def _hangs(self, number: int, error: CardHangs) -> Ended:
         """Return how a step ends whose card hangs.

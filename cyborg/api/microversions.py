@@ -8,6 +8,7 @@
 2.4       Pages, order and filters; uuids instead of internal numbers; what of a device
           is in use; why an ARQ is as it is; PATCH of device profiles; codes of errors.
 2.5       Devices have ``presence``, ``condition`` and ``condition_reason``.
+2.6       Devices have ``work``: what their agent is at.
 ========  ==========================================================================
 """
 
@@ -33,7 +34,8 @@ PROFILE_BY_NAME: Version = (2, 2)
 DEVICE_STATUS: Version = (2, 3)
 V2_4: Version = (2, 4)
 DEVICE_CONDITION: Version = (2, 5)
-MAXIMUM: Version = DEVICE_CONDITION
+DEVICE_WORK: Version = (2, 6)
+MAXIMUM: Version = DEVICE_WORK
 
 _VERSION = re.compile(r"([1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})\Z")
 

@@ -17,6 +17,7 @@ from cyborg.conductor import (
     finishing,
     inventory,
     programming,
+    progress,
     releasing,
     restoring,
 )
@@ -45,4 +46,5 @@ AGENT_USE_CASES: Mapping[str, Callable[..., Any]] = {
     "report": inventory.report,
     "begin_work": finishing.begin,
     "finish_job": finishing.finish,
+    "tell_progress": progress.tell_progress,
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from cyborg.db.job_progress import work_on
 from cyborg.db.paging import Sorting, changed_at, equal, paged, refers
 from cyborg.db.statements import next_generation
 from cyborg.db.tables import attributes, deployables, devices, hosts
@@ -17,6 +18,7 @@ from cyborg.domain.model import (
     Device,
     DeviceCondition,
     DeviceStatus,
+    DeviceWork,
     Presence,
     ProgrammingState,
     Usage,
@@ -70,10 +72,11 @@ def list_devices(
     condition: str | None = None,
     page: Page = EVERYTHING,
     with_usage: bool = False,
+    with_work: bool = False,
 ) -> list[Device]:
     """Return the devices that have every given value.
 
-    One statement; one more with a marker, and one with their usage.
+    One statement; one more with a marker, one with their usage, and one with the work on them.
     """
     wanted = {
         devices.c.uuid: uuid,
@@ -92,7 +95,10 @@ def list_devices(
     usage: Mapping[int, Usage] = {}
     if with_usage and rows:
         usage = usage_of(connection, deployables.c.device_id, [row.id for row in rows])
-    return [_device(row, usage.get(row.id)) for row in rows]
+    work: Mapping[int, tuple[DeviceWork, ...]] = {}
+    if with_work and rows:
+        work = work_on(connection, [row.id for row in rows])
+    return [_device(row, usage.get(row.id), work.get(row.id, ())) for row in rows]
 
 
 def set_device_status(
@@ -174,7 +180,7 @@ def resource_classes(connection: sa.Connection) -> set[str]:
     return set(connection.scalars(sa.select(deployables.c.resource_class).distinct()))
 
 
-def _device(row: sa.Row[Any], usage: Usage | None) -> Device:
+def _device(row: sa.Row[Any], usage: Usage | None, work: tuple[DeviceWork, ...]) -> Device:
     return Device(
         id=row.id,
         uuid=row.uuid,
@@ -191,6 +197,7 @@ def _device(row: sa.Row[Any], usage: Usage | None) -> Device:
         created_at=row.created_at,
         updated_at=row.updated_at,
         usage=usage,
+        work=work,
     )
 
 

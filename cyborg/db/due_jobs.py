@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from cyborg.db.job_progress import IDLE
 from cyborg.db.job_rows import Found, found
 from cyborg.db.statements import by_index, next_generation
 from cyborg.db.tables import jobs
@@ -119,6 +120,7 @@ def postpone(
             leased_until=database_now(seconds),
             updated_at=now,
             **counts,
+            **IDLE,
             **next_generation(jobs),
         )
     )
@@ -151,6 +153,7 @@ def _lease(connection: sa.Connection, claimed: Sequence[sa.Row[Any]], lease: flo
                 leased_until=database_now(seconds),
                 attempt=jobs.c.attempt + 1,
                 unanswered=jobs.c.unanswered + 1,
+                **IDLE,
                 **next_generation(jobs),
             )
         )

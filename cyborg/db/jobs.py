@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cyborg.db import job_rows
+from cyborg.db.job_progress import IDLE
 from cyborg.db.statements import case_by, current_request_ids, insert_rows, next_generation
 from cyborg.db.tables import hosts, jobs
 from cyborg.db.types import database_now
@@ -104,6 +105,7 @@ def turn_jobs(
             leased_until=database_now(lease),
             last_error=None,
             updated_at=now,
+            **IDLE,
             **origin,
             **next_generation(jobs),
         )
@@ -125,7 +127,10 @@ def renew_jobs(connection: sa.Connection, host: str, kind: str, *, lease: float)
         jobs.update()
         .where(jobs.c.id.in_(ids))
         .values(
-            leased_until=database_now(lease), attempt=jobs.c.attempt + 1, **next_generation(jobs)
+            leased_until=database_now(lease),
+            attempt=jobs.c.attempt + 1,
+            **IDLE,
+            **next_generation(jobs),
         )
     )
     query = sa.select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id)

@@ -141,6 +141,17 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceWork:
+    """What an agent is at with a device."""
+
+    #: Of the job: ``release`` and others.
+    kind: str
+    step: str
+    since: datetime.datetime
+    percent: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     id: int
     uuid: str
@@ -159,6 +170,8 @@ class Device:
     updated_at: datetime.datetime | None
     #: Only where it was asked for.
     usage: Usage | None = None
+    #: Only where it was asked for.
+    work: tuple[DeviceWork, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

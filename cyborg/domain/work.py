@@ -97,6 +97,20 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkProgress:
+    """What an agent is at, as it tells while that lasts."""
+
+    job_uuid: str
+    generation: int
+    #: Name of a step, or of the part of one that its driver has named.
+    step: str
+    #: For how many seconds.
+    seconds: float
+    #: How much of it is done, where the driver knows.
+    percent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """Whom the end of a job concerns."""
 

@@ -95,6 +95,12 @@ Errors
     raised counts as a failure too, and is logged with its traceback as a bug of the driver.
     After a failed ``prepare`` the agent may call either ``prepare`` or ``release``.
 
+Clean steps
+    A driver whose release takes long, or of which an operator may choose parts, is a
+    :class:`StepwiseDriver`: it names the steps of a release, and the agent calls ``clean`` for
+    each of them in turn, with a timeout of its own, records which are done, and shows which one
+    is under way. What failed, or was killed, goes on with the step that was not done.
+
 Away
     A call may name a device that is not there any more, or whose place another one has. Look
     for ``handle.device`` (or ``region.device``), not only for what is at the address. If it is
@@ -121,12 +127,14 @@ from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport
 from cyborg.domain.model import DeviceCondition
 from cyborg.domain.text import plain
 from cyborg.domain.work import Handle, Region
+from cyborg.drivers.clean_steps import CleanStep, Progress, chosen_steps, clean_options
 from cyborg.drivers.errors import DeviceAway, DriverError
 from cyborg.drivers.host import Host, NoVerbs, Possession, Verbs
 
 __all__ = [
     "VERSION",
     "Bitstream",
+    "CleanStep",
     "ConfigurationError",
     "DeployableReport",
     "DeviceAway",
@@ -144,15 +152,19 @@ __all__ = [
     "Possession",
     "Problem",
     "Programmable",
+    "Progress",
     "Region",
     "Share",
+    "StepwiseDriver",
     "Verbs",
+    "chosen_steps",
+    "clean_options",
     "plain",
 ]
 
 #: Of this contract. It grows by one with each release that adds to it; what a driver was written
-#: for keeps its meaning. 2 added the host's files and programs, verbs, a clock, ``configure``
-#: and ``queue_of``.
+#: for keeps its meaning. 2 added the host's files and programs, verbs, a clock, ``configure``,
+#: ``queue_of`` and clean steps.
 VERSION = 2
 
 #: A section of the configuration file and its options, as oslo.config's generators take them.
@@ -306,6 +318,46 @@ class Driver(ABC):
             back this is called again, before anybody gets the handle.
         :raises DriverError: traces may be left; nobody gets the handle until this succeeds.
         """
+
+
+class StepwiseDriver(Driver):
+    """A driver whose releases consist of steps.
+
+    :func:`clean_options` are the options by which an operator chooses them, and
+    :func:`chosen_steps` are those that were chosen.
+    """
+
+    @abstractmethod
+    def clean_steps(self, handle: Handle) -> Sequence[CleanStep]:
+        """Return what a release of a handle consists of, in the order in which it is done.
+
+        Called before the first step of each attempt; looks at nothing that can block.
+        """
+
+    @abstractmethod
+    def clean(self, handle: Handle, step: str, progress: Progress) -> None:
+        """Do one step of a release; after the last of them the handle is given to somebody else.
+
+        What holds for ``release`` holds here. Between two steps the agent may have been killed,
+        and the host booted: then the first step is done again. A step that finds its work half
+        done goes on with it.
+
+        :param step: its name.
+        :param progress: where it is known, call it with how much of the step is done.
+        :raises DriverError: this step, and those that follow, are done again.
+            A :class:`DeviceAway` if its device is not there: then all are.
+        """
+
+    def release(self, handle: Handle) -> None:
+        """Do all steps, in their order.
+
+        :raises DriverError: one has failed, or there is none.
+        """
+        steps = self.clean_steps(handle)
+        if not steps:
+            raise DriverError(f"The driver {self.name} has no step that cleans this.")
+        for step in steps:
+            self.clean(handle, step.name, lambda _percent: None)
 
 
 @runtime_checkable

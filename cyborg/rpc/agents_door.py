@@ -7,7 +7,7 @@ A method has the signature of its use case: see ``cyborg.conductor.endpoint``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cyborg.domain.inventory import Snapshot
@@ -71,6 +71,13 @@ class AgentsDoorClient(Client):
                 agent=agent,
             )
         )
+
+    def tell_progress(self, host: str, works: Sequence[Mapping[str, Any]]) -> None:
+        """Tell what a host's agent is at.
+
+        :param works: each a :class:`cyborg.domain.work.WorkProgress` as plain data.
+        """
+        self._call("tell_progress", host=host, works=works)
 
     def finish_job(
         self,

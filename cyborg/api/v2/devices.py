@@ -15,11 +15,12 @@ from cyborg.api.fields import (
     self_link,
     times,
 )
-from cyborg.api.microversions import DEVICE_CONDITION, DEVICE_STATUS, V2_4
+from cyborg.api.microversions import DEVICE_CONDITION, DEVICE_STATUS, DEVICE_WORK, V2_4
 from cyborg.api.operations import Answer, Listing, Operation, handler
 from cyborg.api.parameters import Parameter
 from cyborg.api.resource import Resource, Routes
 from cyborg.api.v2.usage import usage_field, usage_of
+from cyborg.api.v2.work import work_field, work_of
 from cyborg.db.devices import DEVICE_SORT, list_devices
 from cyborg.domain.errors import DeviceNotFound
 from cyborg.domain.model import Device, DeviceCondition, DeviceStatus, Presence
@@ -63,11 +64,12 @@ class DeviceFields(Declaration):
         since=DEVICE_CONDITION,
     )
     usage = usage_field()
+    work = work_field()
     links = links_field()
     created_at, updated_at = times()
 
 
-VIEW = View[Device](DeviceFields, usage=usage_of, links=self_link("devices"))
+VIEW = View[Device](DeviceFields, usage=usage_of, work=work_of, links=self_link("devices"))
 
 #: Keys of the order that came after the order itself.
 _NEWER = {"presence": DEVICE_CONDITION, "condition": DEVICE_CONDITION}
@@ -120,7 +122,11 @@ class DevicesController(Resource):
             "devices",
             VIEW,
             lambda connection, page: list_devices(
-                connection, page=page, with_usage=call.version >= V2_4, **call.filters()
+                connection,
+                page=page,
+                with_usage=call.version >= V2_4,
+                with_work=call.version >= DEVICE_WORK,
+                **call.filters(),
             ),
         )
 
@@ -167,7 +173,12 @@ class DevicesController(Resource):
         found = None
         if uuid is not None:
             with self.services.database.reader() as connection:
-                devices = list_devices(connection, uuid=uuid, with_usage=call.version >= V2_4)
+                devices = list_devices(
+                    connection,
+                    uuid=uuid,
+                    with_usage=call.version >= V2_4,
+                    with_work=call.version >= DEVICE_WORK,
+                )
                 found = next(iter(devices), None)
         if found is None:
             raise DeviceNotFound(f"Device {segment} could not be found.")

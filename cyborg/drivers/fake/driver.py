@@ -10,35 +10,40 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import ClassVar
 
 from oslo_config import cfg
 
 from cyborg.drivers.contract import (
     Bitstream,
+    CleanStep,
     DeviceAway,
     Discovery,
-    Driver,
     DriverEnvironment,
     DriverError,
     Handle,
     OptionGroup,
+    Progress,
     Region,
+    StepwiseDriver,
+    chosen_steps,
 )
 from cyborg.drivers.fake.cards import Card, card_of, cards_in
 from cyborg.drivers.fake.contents import FakeContent, FakeContents
-from cyborg.drivers.fake.options import GROUP, OPTS
+from cyborg.drivers.fake.options import CLEAN_STEPS, GROUP, OPTS
 from cyborg.drivers.fake.reports import VENDOR, FakeReports
 
 #: Seconds after which a call that hangs looks at the options again.
 _LOOK_AGAIN = 0.1
 
 
-class FakeDriver(Driver):
+class FakeDriver(StepwiseDriver):
     """FPGAs whose handles are of type ``TEST_PCI``, which a hypervisor ignores."""
 
     name: ClassVar[str] = "fake_driver"
+    contract_version: ClassVar[int] = 2
     simulated: ClassVar[bool] = True
     OPTIONS: ClassVar[tuple[OptionGroup, ...]] = ((GROUP, OPTS),)
 
@@ -50,6 +55,7 @@ class FakeDriver(Driver):
         # A real driver would ask the hardware: a restart forgets both.
         self._prepared: set[tuple[str, str]] = set()
         self._calls: Counter[tuple[str, str]] = Counter()
+        self._clean_steps: Sequence[CleanStep] = [step for step in CLEAN_STEPS if not step.optional]
 
     @property
     def _options(self) -> cfg.ConfigOpts.GroupAttr:
@@ -60,6 +66,13 @@ class FakeDriver(Driver):
     @property
     def _reports(self) -> FakeReports:
         return FakeReports(self.name, self.environment.host_name, self._options)
+
+    def configure(self) -> None:
+        """Read which clean steps are chosen.
+
+        :raises ConfigurationError: they cannot be done so.
+        """
+        self._clean_steps = chosen_steps(CLEAN_STEPS, self._options, GROUP.name)
 
     def discover(self) -> Discovery:
         """Return the devices that the options put into the machine.
@@ -92,15 +105,19 @@ class FakeDriver(Driver):
         with self._lock:
             self._prepared.add((card.identity, handle.uuid))
 
-    def release(self, handle: Handle) -> None:
-        """Take ``release_delay`` seconds, then fail as often as ``release_failures`` says.
+    def clean_steps(self, handle: Handle) -> Sequence[CleanStep]:
+        """Return the steps that the options name."""
+        return self._clean_steps
+
+    def clean(self, handle: Handle, step: str, progress: Progress) -> None:
+        """Take as many seconds as the step's delay, then fail as often as its failures say.
 
         What was never prepared is cleaned as well, since an instance may have had it.
 
         :raises DeviceAway: the device is not in the machine, or another is in its place.
         """
         card = self._card(handle.device)
-        self._work("release", card, handle.uuid)
+        self._work(step, card, handle.uuid, progress)
         with self._lock:
             self._prepared.discard((card.identity, handle.uuid))
 
@@ -142,11 +159,14 @@ class FakeDriver(Driver):
         name = self._reports.name(card)
         return f"{name} {card.identity}" if card.is_replacement else name
 
-    def _work(self, action: str, card: Card, what: str) -> None:
+    def _work(self, action: str, card: Card, what: str, progress: Progress | None = None) -> None:
         """Take as long as the options say, and fail as often."""
         delay: float = self._options[f"{action}_delay"]
-        if delay > 0:
-            self.environment.sleep(delay)
+        slices = 1 if progress is None else ceil(delay)
+        for done in range(slices if delay else 0):
+            if progress is not None:
+                progress(100 * done / slices)
+            self.environment.sleep(delay / slices)
         while card.number in self._options[f"{action}_hangs"]:
             self.environment.sleep(_LOOK_AGAIN)
         failures: int = self._options[f"{action}_failures"]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from oslo_config import cfg, types
 
-from cyborg.drivers.contract import DeviceCondition
+from cyborg.drivers.contract import CleanStep, DeviceCondition, clean_options
 
 #: One less than the most devices.
 _LAST = 255
 
 #: What ends a call that hangs.
 _UNTIL = "The call returns when the device is not named any more."
+
+CLEAN_STEPS = (
+    CleanStep("release", "take release_delay seconds"),
+    CleanStep("test", "take test_delay seconds", after=("release",), optional=True),
+)
 
 GROUP = cfg.OptGroup("fake_driver", title="The fake driver")
 
@@ -68,6 +73,22 @@ OPTS: list[cfg.Opt] = [
         mutable=True,
         help="How often releasing a handle fails before it works; -1 for always.",
     ),
+    cfg.FloatOpt(
+        "test_delay",
+        default=0.0,
+        min=0,
+        max=3600,
+        mutable=True,
+        help="Seconds that the clean step test takes, which is done where clean_steps names it.",
+    ),
+    cfg.IntOpt(
+        "test_failures",
+        default=0,
+        min=-1,
+        mutable=True,
+        help="How often that step fails before it works; -1 for always.",
+    ),
+    *clean_options(CLEAN_STEPS, ["release"]),
     cfg.BoolOpt(
         "programmable",
         default=True,
@@ -115,5 +136,6 @@ OPTS: list[cfg.Opt] = [
     ),
     _numbers("prepare_hangs", f"Numbers of the devices that are never ready. {_UNTIL}"),
     _numbers("release_hangs", f"Numbers of the devices that are never released. {_UNTIL}"),
+    _numbers("test_hangs", f"Numbers of the devices whose test does not end. {_UNTIL}"),
     _numbers("program_hangs", f"Numbers of the devices that are never programmed. {_UNTIL}"),
 ]

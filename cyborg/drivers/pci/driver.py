@@ -15,14 +15,16 @@ from oslo_config import cfg
 from oslo_log import log
 
 from cyborg.drivers.contract import (
+    CleanStep,
     DeviceAway,
     DeviceCondition,
     Discovery,
-    Driver,
     DriverEnvironment,
     DriverError,
     Handle,
     OptionGroup,
+    Progress,
+    StepwiseDriver,
 )
 from cyborg.drivers.host.neighbours import read_neighbours
 from cyborg.drivers.host.pci import (
@@ -51,13 +53,16 @@ _LOOK_AGAIN = 0.25
 #: Seconds for which the function may still change hands after a guest has ended.
 _SETTLING = 5.0
 
-#: Seconds that a release takes beside what it waits for.
+#: Seconds that a step takes beside what it waits for.
 _OVERHEAD = 5.0
+
+#: The steps of a release.
+_WAIT, _RESET = "wait", "reset"
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
-class PciDriver(Driver):
+class PciDriver(StepwiseDriver):
     """Whole PCI functions and virtual ones, given as they are."""
 
     name: ClassVar[str] = "pci_driver"
@@ -102,9 +107,6 @@ class PciDriver(Driver):
             _refuse_contradictions(found)
         with self._lock:
             self._entries, self._products = entries, products
-        # A release waits for a guest, for libvirt, and for a card that does not answer.
-        waiting = options.release_patience + _SETTLING + 2 * options.reset_timeout
-        self.longest_call = waiting + _OVERHEAD
 
     def discover(self) -> Discovery:
         """Return the allowed functions of the host, by card.
@@ -147,14 +149,29 @@ class PciDriver(Driver):
             raise DriverError(f"{function.address} is not free: {possession}")
         self._memory.give(function.address, Given(board, function.driver or ""))
 
-    def release(self, handle: Handle) -> None:
-        """Wait until nobody has the function, and reset it.
+    def clean_steps(self, handle: Handle) -> Sequence[CleanStep]:
+        """Return the wait until nobody has the function, and its reset."""
+        options = self._options
+        # For a guest; then for libvirt, and for a card that does not answer.
+        wait = options.release_patience + _OVERHEAD
+        reset = _SETTLING + 2 * options.reset_timeout + _OVERHEAD
+        return (
+            CleanStep(_WAIT, "wait until nobody has the function open", wait),
+            CleanStep(_RESET, "let the kernel reset it, and look whether it answers", reset),
+        )
+
+    def clean(self, handle: Handle, step: str, progress: Progress) -> None:
+        """Wait until nobody has the function, or reset it if nobody has.
 
         :raises DeviceAway: it is not there, or another board is in its place.
         """
         function, _ = self._look_at(handle)
         self._refuse_another(function)
-        self._wait_until_free(function)
+        if step == _WAIT:
+            self._wait_until_free(function, self._options.release_patience)
+            return
+        # Somebody may have opened it since.
+        self._wait_until_free(function, 0)
         function = self._settled(function)
         self._reset(function)
         details = self._details_after(function)
@@ -212,9 +229,9 @@ class PciDriver(Driver):
         if reason is not None:
             raise DriverError(f"{address} cannot be given: {reason}")
 
-    def _wait_until_free(self, function: Function) -> None:
-        """Wait as long as an operator allows; a guest may end later than its server."""
-        until = self.environment.clock() + self._options.release_patience
+    def _wait_until_free(self, function: Function, patience: float) -> None:
+        """Wait for so many seconds; a guest may end later than its server."""
+        until = self.environment.clock() + patience
         while not (possession := self.environment.verbs.holders(function.address)).is_free:
             if self.environment.clock() >= until:
                 raise DriverError(f"{function.address} is not free: {possession}")

@@ -492,7 +492,7 @@ class TestABugInTheAgent:
         self, bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         start = bench.journal.start
-        monkeypatch.setattr(bench.journal, "start", lambda work: 1 / 0)
+        monkeypatch.setattr(bench.journal, "start", lambda *_arguments: 1 / 0)
         bench.gate(1)
         bench.submit(make_work(1))
         assert bench.conductor.next_finished() == (

@@ -20,8 +20,8 @@ from cyborg.tests.unit.api.rows import PROFILE, UNKNOWN
         ("accelerator 2.0", (2, 0)),
         ("accelerator 2.3", (2, 3)),
         ("Accelerator  2.3", (2, 3)),
-        ("accelerator latest", (2, 5)),
-        ("latest", (2, 5)),
+        ("accelerator latest", (2, 6)),
+        ("latest", (2, 6)),
         ("2.2", (2, 2)),
         ("compute 2.90", (2, 0)),
         ("compute 2.90, placement latest", (2, 0)),
@@ -34,12 +34,12 @@ def test_negotiate(header: str | None, version: tuple[int, int]) -> None:
     assert microversions.negotiate(header) == version
 
 
-@pytest.mark.parametrize("header", ["2.6", "accelerator 2.6", "accelerator 1.0", "accelerator 3.0"])
+@pytest.mark.parametrize("header", ["2.7", "accelerator 2.7", "accelerator 1.0", "accelerator 3.0"])
 def test_out_of_range(api: Api, header: str) -> None:
     response = api.get("/v2/devices", headers={"OpenStack-API-Version": header})
     assert response.status_int == 406
     assert response.headers["OpenStack-API-Minimum-Version"] == "2.0"
-    assert response.headers["OpenStack-API-Maximum-Version"] == "2.5"
+    assert response.headers["OpenStack-API-Maximum-Version"] == "2.6"
     assert "OpenStack-API-Version" not in response.headers
     assert fault(response, coded=True)["code"] == "cyborg.not_acceptable"
 
@@ -70,7 +70,7 @@ def test_response_headers(api: Api, path: str) -> None:
     response = api.get(path, version="2.2")
     assert response.headers["OpenStack-API-Version"] == "accelerator 2.2"
     assert response.headers["OpenStack-API-Minimum-Version"] == "2.0"
-    assert response.headers["OpenStack-API-Maximum-Version"] == "2.5"
+    assert response.headers["OpenStack-API-Maximum-Version"] == "2.6"
     assert response.headers["Vary"] == "OpenStack-API-Version"
 
 

@@ -18,7 +18,7 @@ def test_root_document(api: Api, path: str) -> None:
     version = {
         "id": "v2",
         "status": "CURRENT",
-        "max_version": "2.5",
+        "max_version": "2.6",
         "min_version": "2.0",
         "links": [{"href": "http://localhost/v2", SELF: "self"}],
     }
@@ -35,7 +35,7 @@ def test_version_document(api: Api, path: str) -> None:
     assert response.json == {
         "id": "v2.0",
         "links": [{"href": "http://localhost/v2/", SELF: "self"}],
-        "max_version": "2.5",
+        "max_version": "2.6",
         "min_version": "2.0",
         "status": "CURRENT",
     }

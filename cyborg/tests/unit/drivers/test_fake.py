@@ -12,6 +12,7 @@ from cyborg.domain.inventory import DeployableReport, DeviceReport, Snapshot
 from cyborg.domain.report_check import sound_device
 from cyborg.drivers.contract import (
     Bitstream,
+    ConfigurationError,
     DeviceAway,
     DeviceCondition,
     Driver,
@@ -180,7 +181,34 @@ def test_delays_are_slept_and_can_change(
     assert slept == []  # it was ready
     driver.release(make_handle())
     driver.prepare(make_handle(), {})
-    assert slept == [3.5, 2.5]
+    assert slept == [0.875] * 4 + [2.5]
+
+
+def test_clean_steps_tell_how_far_they_are(
+    conf: cfg.ConfigOpts, driver: FakeDriver, slept: list[float]
+) -> None:
+    conf.set_override("clean_steps", ["release", "test"], "fake_driver")
+    conf.set_override("test_delay", 1.5, "fake_driver")
+    conf.set_override("test_failures", 1, "fake_driver")
+    driver.configure()
+    assert [step.name for step in driver.clean_steps(make_handle())] == ["release", "test"]
+    told: list[float] = []
+    with pytest.raises(DriverError, match="test_failures is set: failure 1"):
+        driver.clean(make_handle(), "test", told.append)
+    driver.clean(make_handle(), "test", told.append)
+    assert told == [0, 50, 0, 50]
+    assert slept == [0.75] * 4
+
+
+def test_clean_steps_that_do_not_go_together_keep_the_old(
+    conf: cfg.ConfigOpts, driver: FakeDriver
+) -> None:
+    before = driver.clean_steps(make_handle())
+    assert [step.name for step in before] == ["release"]
+    conf.set_override("clean_steps", ["test", "release"], "fake_driver")
+    with pytest.raises(ConfigurationError, match="test must come after release"):
+        driver.configure()
+    assert driver.clean_steps(make_handle()) == before
 
 
 @pytest.mark.parametrize("action", ["prepare", "release", "program"])
