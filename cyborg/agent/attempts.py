@@ -58,6 +58,9 @@ class _Done:
         return f"{number}/{part.name}"
 
 
+_NOTHING = _Done(())
+
+
 class Attempts:
     """Makes attempts; two of one card's are never under way at once."""
 
@@ -93,6 +96,24 @@ class Attempts:
             if performer.changes_report:
                 self._report_changed()
         return self._ended(task, Ended(None), done)
+
+    def begin(self, task: Task) -> Ended | NotAllowed | None:
+        """Record and ask for the only step of a task; return None if it may be done now."""
+        failure = task.check(0) or self._record_start(task, _NOTHING)
+        if failure is not None:
+            return failure
+        newest = task.work
+        if self._may_act(task, newest, 0):
+            return None
+        self._journal.forget(newest.job_uuid)
+        return NotAllowed(newest.generation)
+
+    def end(self, task: Task, failure: Ended | None) -> Ended:
+        """Record how a step ended that was begun."""
+        if failure is not None and failure.not_begun:
+            self._journal.forget(task.work.job_uuid)
+            return failure
+        return self._ended(task, failure or Ended(None), _NOTHING)
 
     def _make_step(self, task: Task, number: int, done: _Done) -> Ended | NotAllowed | None:
         """Do a step; return how the attempt ends with it, or None if it goes on."""

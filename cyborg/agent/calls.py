@@ -1,14 +1,14 @@
 """Calls of drivers: each in a thread of its own, and none is waited for longer than it may take.
 
 Nobody can end a thread that is inside a driver. A call that does not return in time *hangs*, and
-so does its card: the work ends with that as the reason, and nothing else is begun on the card
-until the call has returned, however it ends.
+so does its card: the work ends with that as the reason, and nothing else is begun on the card, or
+on another of its queue, until the call has returned, however it ends.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from oslo_config import cfg
 from oslo_context import context
@@ -38,8 +38,11 @@ class CallNotBegun(DriverError):
 class _Call:
     """One call, and how it has ended."""
 
-    def __init__(self, device: str, name: str, what: str, begun: str) -> None:
-        self.device = device
+    def __init__(
+        self, devices: Sequence[str], queue: str, name: str, what: str, begun: str
+    ) -> None:
+        self.devices = frozenset(map(same_identity, devices))
+        self.queue = queue
         self.name = name
         #: The same at every scan, as reports have to be.
         self.reason = f"The driver's {name} ({what}), called at {begun}, has not returned."
@@ -68,47 +71,57 @@ class Calls:
         self._changed = changed
         self._now = now
         self._lock = threading.Lock()
-        #: By the card's identity.
-        self._hanging: dict[str, _Call] = {}
+        self._hanging: list[_Call] = []
 
     def hanging(self, device: str) -> str | None:
         """Return why nothing can be begun on a card: which call has not returned; else None."""
-        with self._lock:
-            call = self._hanging.get(same_identity(device))
-            return None if call is None else call.reason
+        identity = same_identity(device)
+        return self._reason(lambda call: identity in call.devices)
+
+    def blocking(self, queue: str) -> str | None:
+        """Return why nothing can be begun in a queue: which call has not returned; else None."""
+        return self._reason(lambda call: call.queue == queue)
 
     def make(
         self,
-        device: str,
+        devices: Sequence[str],
         name: str,
         what: str,
         function: Callable[[], None],
-        longest: float = 0.0,
         *,
+        queue: str,
+        longest: float = 0.0,
         timeout: float | None = None,
     ) -> None:
-        """Call a driver for a card, and raise what it raises.
+        """Call a driver for a card, or several of one queue, and raise what it raises.
 
         :param name: of the call, by which its limit is found.
         :param what: it is about, for the log and the reason.
+        :param queue: in which nothing is begun until it has returned.
         :param longest: seconds that it may take whatever its limit is.
         :param timeout: seconds that it may take, whatever that and its limit are.
         :raises CardHangs: it has not returned in time; or it was not begun, since an earlier
             one has not.
         :raises CallNotBegun: this host has no more threads.
         """
-        hanging = self.hanging(device)
+        hanging = self.blocking(queue)
         if hanging is not None:
             raise CardHangs(hanging)
-        call = _Call(device, name, what, f"{self._now():%Y-%m-%d %H:%M:%S} UTC")
+        call = _Call(devices, queue, name, what, f"{self._now():%Y-%m-%d %H:%M:%S} UTC")
         limit = max(self._limit(name), longest) if timeout is None else timeout
         self._start(call, function)
         if not call.ended.wait(limit) and self._gives_up(call):
-            LOG.error("driver hangs device=%s after %g s: %s", device, limit, call.reason)
+            LOG.error(
+                "driver hangs device=%s after %g s: %s", ",".join(devices), limit, call.reason
+            )
             self._changed()
             raise CardHangs(call.reason)
         if call.error is not None:
             raise call.error
+
+    def _reason(self, concerns: Callable[[_Call], bool]) -> str | None:
+        with self._lock:
+            return next((call.reason for call in self._hanging if concerns(call)), None)
 
     def _start(self, call: _Call, function: Callable[[], None]) -> None:
         thread = threading.Thread(
@@ -127,7 +140,7 @@ class Calls:
         with self._lock:
             if call.ended.is_set():
                 return False
-            self._hanging[same_identity(call.device)] = call
+            self._hanging.append(call)
             return True
 
     def _run(
@@ -144,10 +157,13 @@ class Calls:
             call.error = error
         with self._lock:
             call.ended.set()
-            if self._hanging.get(same_identity(call.device)) is not call:
+            if call not in self._hanging:
                 return
-            del self._hanging[same_identity(call.device)]
+            self._hanging.remove(call)
         LOG.warning(
-            "driver hangs no more device=%s call=%s error=%s", call.device, call.name, call.error
+            "driver hangs no more device=%s call=%s error=%s",
+            ",".join(sorted(call.devices)),
+            call.name,
+            call.error,
         )
         self._changed()

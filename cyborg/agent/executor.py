@@ -23,6 +23,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from oslo_context import context
 from oslo_log import log
@@ -32,17 +33,23 @@ from cyborg.agent.calls import Calls
 from cyborg.agent.card_queues import CardQueues
 from cyborg.agent.decide import Answer, Begin, Drop, Join, decide
 from cyborg.agent.ends import EndReporter
-from cyborg.agent.job_reports import Ended, JobReports
+from cyborg.agent.job_reports import Ended, JobReports, OwnerReports
+from cyborg.agent.joint import JointAttempts, Outcomes, is_joint
 from cyborg.agent.journal import Journal
 from cyborg.agent.steps import BitstreamSource, CannotPerform, performers_of
 from cyborg.agent.task import Task
 from cyborg.agent.threads import Threads
+from cyborg.domain.hardware import same_identity
 from cyborg.domain.work import Work, WorkProgress
 from cyborg.drivers.contract import Driver
 
 LOG = log.getLogger(__name__)
 
 _BUG = Ended("The agent failed; its log says why.")
+
+
+class Conductor(JobReports, OwnerReports, Protocol):
+    """The part of :class:`cyborg.rpc.agents_door.AgentsDoorClient` that work needs."""
 
 
 class Executor:
@@ -53,7 +60,7 @@ class Executor:
         host: str,
         drivers: Mapping[str, Driver],
         journal: Journal,
-        conductor: JobReports,
+        conductor: Conductor,
         sleep: Callable[[float], object],
         *,
         bitstreams: BitstreamSource,
@@ -72,6 +79,14 @@ class Executor:
         self._bitstreams = bitstreams
         self._calls = calls
         self._attempts = Attempts(host, journal, conductor, report_changed, sleep)
+        self._joint = JointAttempts(
+            host,
+            drivers,
+            conductor,
+            self._attempts,
+            queue_of=self._queue_of,
+            take=self._take,
+        )
         self._threads = Threads("executor")
         self._ends = EndReporter(host, conductor, sleep, self._threads)
         self._queues = CardQueues[Task](self._run, self._threads)
@@ -145,19 +160,35 @@ class Executor:
             LOG.warning("work refused job=%s reason=%s", work.job_uuid, failure)
             self._ends.report(work, Ended(str(failure), not_begun=True), origin)
             return
-        task = Task(work, performers, origin, self._calls, self._queue_of(work))
+        queue = self._queue_of(work.driver, work.device)
+        task = Task(work, performers, origin, self._calls, queue)
         if task.is_slow_to_make_ready:
             self._threads.start(self._make_ready, task)
         else:
             self._queues.add(task.queue, task)
         self._tasks.setdefault(work.job_uuid, []).append(task)
 
-    def _queue_of(self, work: Work) -> str:
+    def _queue_of(self, driver: str, device: str) -> str:
         try:
-            return self._drivers[work.driver].queue_of(work.device)
+            return same_identity(self._drivers[driver].queue_of(device))
         except Exception:  # a driver may raise anything
-            LOG.exception("driver has a bug driver=%s device=%s", work.driver, work.device)
-            return work.device
+            LOG.exception("driver has a bug driver=%s device=%s", driver, device)
+            return same_identity(device)
+
+    def _take(self, queue: str, works: Sequence[Work]) -> list[Task]:
+        """Return the tasks of a queue that are for such work, which wait no more.
+
+        What has none, since its message has not come or it waits to be tried again, gets one.
+        """
+        for work in works:
+            self.submit(work)
+        with self._lock:
+            return [
+                task
+                for work in works
+                for task in self._tasks.get(work.job_uuid, ())
+                if task.work.steps == work.steps and self._queues.remove(queue, task)
+            ]
 
     def _supersede(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
@@ -189,21 +220,28 @@ class Executor:
             raise
 
     def _run(self, task: Task) -> None:
-        """Do a task whose turn has come."""
+        """Do a task whose turn has come, and what goes with it."""
         task.work_for_its_request()
-        outcome: Ended | NotAllowed = _BUG
+        outcomes: Outcomes = {task: _BUG}
         try:
-            outcome = self._attempts.make(task)
+            if is_joint(task.work, self._drivers[task.work.driver]):
+                self._joint.make(task, outcomes)
+            else:
+                outcomes[task] = self._attempts.make(task)
         finally:
             with self._lock:
-                if isinstance(outcome, Ended):
-                    self._close(task, outcome)
-                elif task.work.generation == outcome.generation or self._is_unwanted(task):
-                    # Nobody is told: the conductor knows, or sends the job again.
-                    self._forget(task)
-                else:
-                    # A newer attempt has joined since: the no was not meant for it.
-                    self._queue(task)
+                for each, outcome in outcomes.items():
+                    self._conclude(each, outcome)
+
+    def _conclude(self, task: Task, outcome: Ended | NotAllowed) -> None:
+        if isinstance(outcome, Ended):
+            self._close(task, outcome)
+        elif task.work.generation == outcome.generation or self._is_unwanted(task):
+            # Nobody is told: the conductor knows, or sends the job again.
+            self._forget(task)
+        else:
+            # A newer attempt has joined since: the no was not meant for it.
+            self._queue(task)
 
     def _is_unwanted(self, task: Task) -> bool:
         """Return whether a task shall not wait for its card any more."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from oslo_log import log
 
 from cyborg.domain.text import plain
+from cyborg.domain.work import OwnedHandle
 
 LOG = log.getLogger(__name__)
 
@@ -41,6 +42,13 @@ class JobReports(Protocol):
         not_begun: bool = False,
     ) -> None:
         """Report how a job ended."""
+
+
+class OwnerReports(Protocol):
+    """The part of :class:`cyborg.rpc.agents_door.AgentsDoorClient` that joint work needs."""
+
+    def company(self, host: str, uuid: str, generation: int) -> list[OwnedHandle]:
+        """Return all handles that somebody has of the driver that a job is for."""
 
 
 @dataclass(frozen=True, slots=True)

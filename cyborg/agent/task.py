@@ -15,7 +15,7 @@ from cyborg.agent.job_reports import Ended, reason
 from cyborg.agent.steps import Part, Performer
 from cyborg.domain.errors import CyborgError
 from cyborg.domain.work import Release, Work, WorkProgress
-from cyborg.drivers.contract import DeviceAway, DriverError
+from cyborg.drivers.contract import DeviceAway, DriverError, NotNow
 
 LOG = log.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Task:
 
     def check(self, number: int) -> Ended | None:
         """Return None if a step may be done, else how it failed. Touches nothing."""
-        hanging = self.calls.hanging(self.work.device)
+        hanging = self.calls.blocking(self.queue)
         if hanging is not None:
             return self._hangs(number, CardHangs(hanging))
         performer = self.performers[number]
@@ -123,29 +123,39 @@ class Task:
         for performer in self.performers:
             performer.let_go()
 
-    def _called(self, number: int, part: Part) -> Ended | None:
-        performer = self.performers[number]
-        longest = performer.driver.longest_call
-        self.under_way = call = UnderWay(part.name, time.monotonic())
+    def act_with(self, others: Sequence[Task], part: Part) -> Ended | None:
+        """Let the driver do the only step of several tasks at once."""
+        return self._called(0, part, (self, *others))
+
+    def _called(self, number: int, part: Part, tasks: Sequence[Task] = ()) -> Ended | None:
+        tasks = tasks or (self,)
+        longest = self.performers[number].driver.longest_call
+        call = UnderWay(part.name, time.monotonic())
+        for each in tasks:
+            each.under_way = call
         try:
             self.calls.make(
-                self.work.device,
+                sorted({each.work.device for each in tasks}),
                 part.name,
-                performer.log_fields(),
+                " ".join(each.performers[number].log_fields() for each in tasks),
                 lambda: part.act(call.progress),
-                longest,
+                queue=self.queue,
+                longest=longest,
                 timeout=part.timeout,
             )
         except CardHangs as error:
             return self._hangs(number, error)
         except CallNotBegun as error:
             return replace(self._failed("work not begun", number, error), not_begun=True)
+        except NotNow as error:
+            return replace(self._failed("work waits", number, error), not_begun=True)
         except DriverError as error:
             return self._failed("work failed", number, error)
         except (Exception, SystemExit) as error:  # a driver may raise anything
             return self._has_bug(number, error)
         finally:
-            self.under_way = None
+            for each in tasks:
+                each.under_way = None
         return None
 
     def _has_bug(self, number: int, error: BaseException) -> Ended:

@@ -13,6 +13,7 @@ from typing import Any
 from cyborg.conductor import (
     binding,
     catalogue,
+    company,
     creating,
     finishing,
     inventory,
@@ -46,5 +47,6 @@ AGENT_USE_CASES: Mapping[str, Callable[..., Any]] = {
     "report": inventory.report,
     "begin_work": finishing.begin,
     "finish_job": finishing.finish,
+    "company": company.company,
     "tell_progress": progress.tell_progress,
 }

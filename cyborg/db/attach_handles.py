@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cyborg.db.database import Contention
+from cyborg.db.jobs import jobs_of_host
 from cyborg.db.programming import SETTLED
 from cyborg.db.sharing import SharedWith, lock_counters, room, shared_with
 from cyborg.db.statements import case_by, locking_by, next_generation
@@ -26,7 +27,7 @@ from cyborg.db.tables import (
 from cyborg.domain.hardware import takeable
 from cyborg.domain.model import DeviceCondition, DeviceStatus, HandleCondition, Presence, Withheld
 from cyborg.domain.states import ArqState
-from cyborg.domain.work import Handle
+from cyborg.domain.work import Handle, OwnedHandle
 
 _handles = attach_handles
 
@@ -250,6 +251,41 @@ def prepared_handles(connection: sa.Connection, host_id: int) -> list[TakenHandl
     return taken_handles(connection, list(connection.scalars(prepared)))
 
 
+def owned_handles(connection: sa.Connection, host: str, driver: str) -> list[OwnedHandle]:
+    """Return the handles of a host's driver that have an owner, or are being cleaned.
+
+    Two statements, whatever their number.
+    """
+    works = jobs_of_host(connection, host)
+    query = (
+        sa.select(
+            _handles.c.id,
+            _handles.c.uuid,
+            _handles.c.attach_type,
+            _handles.c.attach_info,
+            deployables.c.name,
+            devices.c.identity,
+            accelerator_requests.c.instance_uuid,
+        )
+        .join_from(_handles, deployables)
+        .join(devices)
+        .join(hosts)
+        .outerjoin(
+            accelerator_requests, accelerator_requests.c.id == _handles.c.accelerator_request_id
+        )
+        .where(
+            hosts.c.name == host,
+            devices.c.driver == driver,
+            sa.or_(_handles.c.accelerator_request_id.is_not(None), _handles.c.id.in_(works)),
+        )
+        .order_by(_handles.c.id)
+    )
+    return [
+        OwnedHandle(_handle(row), row.instance_uuid, works.get(row.id))
+        for row in connection.execute(query)
+    ]
+
+
 def taken_handles(connection: sa.Connection, request_ids: Collection[int]) -> list[TakenHandle]:
     """Return the handles that these ARQs own."""
     query = (
@@ -273,19 +309,23 @@ def taken_handles(connection: sa.Connection, request_ids: Collection[int]) -> li
     return [
         TakenHandle(
             id=row.id,
-            handle=Handle(
-                uuid=row.uuid,
-                device=row.identity,
-                deployable=row.name,
-                type=row.attach_type,
-                info=json.loads(row.attach_info),
-            ),
+            handle=_handle(row),
             accelerator_request_id=row.accelerator_request_id,
             host=row.host,
             driver=row.driver,
         )
         for row in connection.execute(query)
     ]
+
+
+def _handle(row: sa.Row[Any]) -> Handle:
+    return Handle(
+        uuid=row.uuid,
+        device=row.identity,
+        deployable=row.name,
+        type=row.attach_type,
+        info=json.loads(row.attach_info),
+    )
 
 
 def _free(

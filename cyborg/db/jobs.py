@@ -17,7 +17,7 @@ from cyborg.db.job_progress import IDLE
 from cyborg.db.statements import case_by, current_request_ids, insert_rows, next_generation
 from cyborg.db.tables import hosts, jobs
 from cyborg.db.types import database_now
-from cyborg.domain.work import Job
+from cyborg.domain.work import Job, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,14 @@ def renew_jobs(connection: sa.Connection, host: str, kind: str, *, lease: float)
     )
     query = sa.select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id)
     return list(job_rows.found(connection.execute(query).all()).jobs)
+
+
+def jobs_of_host(connection: sa.Connection, host: str) -> dict[int, Work]:
+    """Return what is to be done for single handles of a host, by their ids. Locks nothing."""
+    query = sa.select(jobs).where(jobs.c.host == host, jobs.c.attach_handle_id.is_not(None))
+    rows = connection.execute(query.order_by(jobs.c.id)).all()
+    read = {row.attach_handle_id: job_rows.readable(row) for row in rows}
+    return {id_: job.work for id_, job in read.items() if job is not None}
 
 
 def has_jobs(connection: sa.Connection, host: str, kind: str) -> bool:

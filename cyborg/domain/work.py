@@ -97,6 +97,17 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnedHandle:
+    """A handle that somebody has, or that is being cleaned after somebody."""
+
+    handle: Handle
+    #: None: of nobody who can be named.
+    instance_uuid: str | None
+    #: What prepares or releases it now, as its agent is sent it; None: nothing does.
+    work: Work | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkProgress:
     """What an agent is at, as it tells while that lasts."""
 

@@ -101,6 +101,12 @@ Clean steps
     each of them in turn, with a timeout of its own, records which are done, and shows which one
     is under way. What failed, or was killed, goes on with the step that was not done.
 
+Cards that are reset together
+    The functions of a module, or the cards of a hive, are no use to an instance one by one, and
+    cannot be reset while somebody has one of them. Their driver is a :class:`JointDriver`: it
+    gets all handles of one instance in one queue (``queue_of``) at once, and is told what else
+    of the queue somebody has.
+
 Away
     A call may name a device that is not there any more, or whose place another one has. Look
     for ``handle.device`` (or ``region.device``), not only for what is at the address. If it is
@@ -128,7 +134,7 @@ from cyborg.domain.model import DeviceCondition
 from cyborg.domain.text import plain
 from cyborg.domain.work import Handle, Region
 from cyborg.drivers.clean_steps import CleanStep, Progress, chosen_steps, clean_options
-from cyborg.drivers.errors import DeviceAway, DriverError
+from cyborg.drivers.errors import DeviceAway, DriverError, NotNow
 from cyborg.drivers.host import Host, NoVerbs, Possession, Verbs
 
 __all__ = [
@@ -147,6 +153,8 @@ __all__ = [
     "Handle",
     "HandleReport",
     "Host",
+    "JointDriver",
+    "NotNow",
     "NotOffered",
     "OptionGroup",
     "Possession",
@@ -157,6 +165,7 @@ __all__ = [
     "Share",
     "StepwiseDriver",
     "Verbs",
+    "Wanted",
     "chosen_steps",
     "clean_options",
     "plain",
@@ -164,7 +173,7 @@ __all__ = [
 
 #: Of this contract. It grows by one with each release that adds to it; what a driver was written
 #: for keeps its meaning. 2 added the host's files and programs, verbs, a clock, ``configure``,
-#: ``queue_of`` and clean steps.
+#: ``queue_of``, clean steps and joint drivers.
 VERSION = 2
 
 #: A section of the configuration file and its options, as oslo.config's generators take them.
@@ -358,6 +367,54 @@ class StepwiseDriver(Driver):
             raise DriverError(f"The driver {self.name} has no step that cleans this.")
         for step in steps:
             self.clean(handle, step.name, lambda _percent: None)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A handle that an instance is to get."""
+
+    handle: Handle
+    #: The device profile's group; the ``accel:`` keys are the driver's.
+    group: Mapping[str, str]
+
+
+class JointDriver(Driver):
+    """A driver of cards that are made ready, or reset, together.
+
+    A preparation gets all handles of one instance in one queue (``queue_of``) that are to be
+    prepared now; a release all those of the queue that are to be released now, which includes all
+    of one instance, and those of others that go at the same time. Both are told of all others of
+    the queue that have an owner at that moment, be it the same instance or another; while the call
+    lasts nobody gets one that ``needs_prepare``, so say that of each deployable. All handles end as
+    the call ends.
+
+    It is not a :class:`StepwiseDriver` too.
+    """
+
+    @abstractmethod
+    def prepare_together(self, wanted: Sequence[Wanted], held: Sequence[Handle]) -> None:
+        """Make handles ready for one instance; what holds for ``prepare`` holds here.
+
+        :param held: what else of the queue somebody has.
+        :raises DriverError: none of them is ready.
+        """
+
+    @abstractmethod
+    def release_together(self, handles: Sequence[Handle], held: Sequence[Handle]) -> None:
+        """Take handles back; what holds for ``release`` holds here.
+
+        :param held: what else of the queue somebody has.
+        :raises NotNow: it must be released first; they wait for it, however long.
+        :raises DriverError: traces may be left on each of them.
+        """
+
+    def prepare(self, handle: Handle, group: Mapping[str, str]) -> None:
+        """Make one handle ready that nothing else is held beside."""
+        self.prepare_together([Wanted(handle, group)], ())
+
+    def release(self, handle: Handle) -> None:
+        """Take one handle back that nothing else is held beside."""
+        self.release_together([handle], ())
 
 
 @runtime_checkable

@@ -17,3 +17,11 @@ class DeviceAway(DriverError):
     To a release it is neither a success nor a failure. What the device holds goes where it
     goes, so its handle is given to nobody until the device is back and has been released.
     """
+
+
+class NotNow(DriverError):
+    """Nothing was touched, since something else must come first; ``str(error)`` says what.
+
+    A release is tried again until it can be done, and that never counts as a failure. To a
+    preparation, which somebody waits for, it is one.
+    """

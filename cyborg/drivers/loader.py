@@ -11,7 +11,13 @@ from oslo_log import log
 from stevedore import exception, extension, named
 
 from cyborg.domain.errors import ConfigurationError
-from cyborg.drivers.contract import VERSION, Driver, DriverEnvironment
+from cyborg.drivers.contract import (
+    VERSION,
+    Driver,
+    DriverEnvironment,
+    JointDriver,
+    StepwiseDriver,
+)
 
 LOG = log.getLogger(__name__)
 
@@ -101,6 +107,11 @@ def _checked(loaded: extension.Extension[object]) -> type[Driver]:
         raise ConfigurationError(
             f"[agent] enabled_drivers: {loaded.entry_point_target} is not a driver that calls "
             f"itself {loaded.name}"
+        )
+    if issubclass(found, JointDriver) and issubclass(found, StepwiseDriver):
+        raise ConfigurationError(
+            f"[agent] enabled_drivers: {loaded.name} is a JointDriver and a StepwiseDriver, which "
+            "do not go together"
         )
     if found.contract_version > VERSION:
         raise ConfigurationError(

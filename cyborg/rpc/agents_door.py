@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cyborg.domain.inventory import Snapshot
-from cyborg.domain.work import Work
+from cyborg.domain.work import OwnedHandle, Work
 from cyborg.rpc.caller import Client
 from cyborg.rpc.transport import AGENTS_DOOR
 from cyborg.rpc.wire import from_wire
@@ -70,6 +70,15 @@ class AgentsDoorClient(Client):
                 step=step,
                 agent=agent,
             )
+        )
+
+    def company(self, host: str, uuid: str, generation: int) -> list[OwnedHandle]:
+        """Return all handles that somebody has of the driver that a job is for.
+
+        None at all if that is not the newest attempt at a job of the host's.
+        """
+        return from_wire(
+            list[OwnedHandle], self._call("company", host=host, uuid=uuid, generation=generation)
         )
 
     def tell_progress(self, host: str, works: Sequence[Mapping[str, Any]]) -> None:

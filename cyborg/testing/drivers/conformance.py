@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,7 +23,11 @@ from cyborg.drivers.contract import (
     Driver,
     DriverError,
     Handle,
+    JointDriver,
+    NotNow,
     Programmable,
+    StepwiseDriver,
+    Wanted,
 )
 from cyborg.drivers.loader import find_drivers
 from cyborg.testing.drivers.environment import HOST_NAME, make_conf, make_environment
@@ -197,6 +203,36 @@ class DriverConformance:
         for work in works:
             work.release(again)
 
+    def test_what_is_released_together_may_have_to_wait(
+        self, driver: Driver, works: list[Work]
+    ) -> None:
+        """As long as somebody has another part; and no longer."""
+        if not isinstance(driver, JointDriver):
+            return
+        queues: dict[str, list[Handle]] = {}
+        for work in works:
+            queues.setdefault(driver.queue_of(work.handle.device), []).append(work.handle)
+        for handles in queues.values():
+            driver.prepare_together([Wanted(handle, {}) for handle in handles], ())
+            with suppress(NotNow):
+                driver.release_together(handles[:1], handles[1:])
+            driver.release_together(handles, ())
+
+    def test_steps_have_names_and_clean(self, driver: Driver, works: list[Work]) -> None:
+        """One after the other, each once more as after a restart in the middle."""
+        if not isinstance(driver, StepwiseDriver):
+            return
+        for work in works:
+            steps = driver.clean_steps(work.handle)
+            names = [step.name for step in steps]
+            assert names, "nothing cleans it"
+            assert len(set(names)) == len(names)
+            assert [name for name in names if not re.fullmatch("[a-z][a-z0-9_]{0,63}", name)] == []
+            work.prepare(driver)
+            for name in names:
+                for _ in range(2):
+                    driver.clean(work.handle, name, percents)
+
     def test_release_of_what_is_gone(self, driver: Driver, works: list[Work]) -> None:
         """It is neither done nor failed: nobody knows what the device holds."""
         for work in works:
@@ -259,6 +295,11 @@ class UnreadableDeviceConformance(DriverConformance):
         found = driver.discover()
         hidden = before - {device.identity for device in found.devices}
         assert {problem.device for problem in found.problems} == hidden
+
+
+def percents(percent: float) -> None:
+    """Take how far a step is."""
+    assert 0 <= percent <= 100
 
 
 def offers(devices: Iterable[DeviceReport]) -> dict[tuple[str, str], int]:

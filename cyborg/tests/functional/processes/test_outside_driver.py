@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from cyborg.domain.clock import new_uuid
 from cyborg.tests.functional.processes.harness import COMMANDS, Api, Process, free_port, wait_for
 
 ROOT = Path(__file__).parents[4]
@@ -81,13 +82,13 @@ class Service:
             environment=outside.environment,
         )
 
-    def configure(self, abacuses: object) -> None:
+    def configure(self, abacuses: object, driver: str = "acme_driver") -> None:
         """Write the configuration."""
         (self.folder / "cyborg.conf").write_text(
             "[DEFAULT]\nauth_strategy = noauth\ntransport_url = fake://\n"
             f"state_path = {self.folder}\n"
             f"[database]\nconnection = sqlite:///{self.folder}/cyborg.sqlite\n"
-            "[agent]\nenabled_drivers = acme_driver\nresource_provider_name = compute-1\n"
+            f"[agent]\nenabled_drivers = {driver}\nresource_provider_name = compute-1\n"
             f"[acme]\nabacuses = {abacuses}\n"
         )
 
@@ -134,6 +135,35 @@ def test_its_devices_are_reported_as_its_option_says(service: Service) -> None:
     service.configure(abacuses=3)
     service.process.send(signal.SIGHUP)
     wait_for("another device", lambda: len(service.devices()) == 3)
+    assert service.process.end(signal.SIGINT) == 0
+
+
+def test_what_is_reset_together_is_released_together(service: Service) -> None:
+    """An instance has two parts of a module. One cannot be cleaned as long as it has the other."""
+    service.configure(abacuses=2, driver="acme_module_driver")
+    service.process.start()
+    wait_for("its devices", lambda: len(service.devices()) == 2)
+    api, instance = service.api, new_uuid()
+    api.profile("one", {"resources:CUSTOM_ABACUS": "1"})
+    providers = [part["rp_uuid"] for part in api.get("/v2/deployables")["deployables"]]
+    [first], [second] = api.arqs("one"), api.arqs("one")
+    for uuid, provider in zip((first, second), providers, strict=True):
+        assert api.bind([uuid], instance, "compute-1", provider).status_code == 202
+    wait_for("both", lambda: {arq["state"] for arq in api.of_instance(instance)} == {"Bound"})
+
+    def used() -> int:
+        return sum(each["usage"]["used"] for each in api.get("/v2/devices")["devices"])
+
+    assert used() == 2
+    assert api.ask("DELETE", f"/v2/accelerator_requests?arqs={first}").status_code == 204
+    wait_for("a release that waits", lambda: "work waits" in service.process.text())
+    assert "the module is shaken when abacus-1 is released, too" in service.process.text()
+    assert used() == 2
+    assert api.ask("DELETE", f"/v2/accelerator_requests?arqs={second}").status_code == 204
+    wait_for("both releases", lambda: used() == 0)
+    assert service.process.text().count("kind=release device=abacus-0 handle=") >= 2
+    assert "together=2 held=0" in service.process.text()
+    assert "job failed" not in service.process.text()
     assert service.process.end(signal.SIGINT) == 0
 
 

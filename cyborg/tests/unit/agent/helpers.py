@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from cyborg.domain.inventory import DeployableReport, DeviceReport, HandleReport, Snapshot
 from cyborg.domain.model import JobKind
 from cyborg.domain.report_check import sound_device
-from cyborg.domain.work import Prepare, Program, Release, Step, Work
+from cyborg.domain.work import OwnedHandle, Prepare, Program, Release, Step, Work
 from cyborg.drivers.contract import Bitstream, Discovery, Driver, DriverError, Handle, Region
 from cyborg.tests.unit.drivers.helpers import make_conf, make_environment
 
@@ -227,6 +227,9 @@ class Conductor:
         self.answer: Callable[[str, int, int], bool] = lambda *_question: True
         #: Job, generation and step of each question.
         self.asked: list[tuple[str, int, int]] = []
+        #: What is owned on the host; what to raise in its place.
+        self.owned: list[OwnedHandle] = []
+        self.company_error: Exception | None = None
         #: Who said to be calling, call by call.
         self.agents: list[Mapping[str, Any] | None] = []
 
@@ -244,6 +247,12 @@ class Conductor:
         self._fail(self.begin_errors)
         self.asked.append((uuid, generation, step))
         return self.answer(uuid, generation, step)
+
+    def company(self, host: str, uuid: str, generation: int) -> list[OwnedHandle]:
+        assert host == HOST
+        if self.company_error is not None:
+            raise self.company_error
+        return self.owned
 
     def heartbeat(self, host: str, digest: str, *, agent: Mapping[str, Any] | None = None) -> bool:
         self.agents.append(agent)

@@ -17,7 +17,7 @@ from cyborg.agent.executor import Executor
 from cyborg.agent.journal import Journal
 from cyborg.domain.clock import utcnow
 from cyborg.domain.errors import RemoteError, ServiceUnavailable
-from cyborg.domain.work import Prepare, Program, Release, Step, Work
+from cyborg.domain.work import OwnedHandle, Prepare, Program, Release, Step, Work
 from cyborg.drivers.contract import Bitstream, Handle, Region
 from cyborg.tests.unit.agent.helpers import (
     HOST,
@@ -76,6 +76,9 @@ class Owners:
     _job_number: int = 0
 
     # What agents call
+
+    def company(self, host: str, uuid: str, generation: int) -> list[OwnedHandle]:
+        raise AssertionError("only a joint driver is told what else is owned")
 
     def begin_work(
         self,

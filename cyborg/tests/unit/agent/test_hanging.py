@@ -231,9 +231,11 @@ def test_spellings_of_one_card_are_one_card() -> None:
     calls = Calls(lambda _name: 0.0, changed.release, lambda: when)
     why = r"^The driver's release \(handle=1\), called at 2026-11-29 12:30:59 UTC, has not returned"
     with pytest.raises(CardHangs, match=why):
-        calls.make("0000:0C:00.0", "release", "handle=1", lambda: _wait_for(gate))
+        calls.make(["0000:0C:00.0"], "release", "handle=1", lambda: _wait_for(gate), queue="slot")
     with pytest.raises(CardHangs, match=why):
-        calls.make("0000:0c:00.0", "prepare", "handle=1", lambda: pytest.fail("called"))
+        calls.make(
+            ["0000:0c:00.0"], "prepare", "handle=1", lambda: pytest.fail("called"), queue="slot"
+        )
     gate.set()
     for _ in range(2):
         assert changed.acquire(timeout=PATIENCE)

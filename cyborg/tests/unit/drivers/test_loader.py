@@ -7,7 +7,7 @@ from oslo_config import cfg
 from stevedore.extension import ExtensionManager
 
 from cyborg.domain.errors import ConfigurationError
-from cyborg.drivers.contract import VERSION, Driver, DriverEnvironment
+from cyborg.drivers.contract import VERSION, Driver, DriverEnvironment, JointDriver
 from cyborg.drivers.fake.driver import FakeDriver
 from cyborg.drivers.loader import NAMESPACE, load_drivers
 from cyborg.tests.unit.drivers.helpers import make_conf, make_environment, our_entry_points
@@ -42,6 +42,10 @@ class ThiefDriver(FakeDriver):
 
     name = "thief_driver"
     OPTIONS = ((cfg.OptGroup("agent"), [cfg.StrOpt("discovery_timeout")]),)
+
+
+class MixedDriver(JointDriver, FakeDriver):
+    name = "mixed_driver"
 
 
 class NonsenseDriver(FakeDriver):
@@ -87,6 +91,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
         EntryPoint("broken_driver", f"{HERE}:BrokenDriver", NAMESPACE),
         EntryPoint("muddled_driver", f"{HERE}:MuddledDriver", NAMESPACE),
         EntryPoint("refusing_driver", f"{HERE}:RefusingDriver", NAMESPACE),
+        EntryPoint("mixed_driver", f"{HERE}:MixedDriver", NAMESPACE),
         EntryPoint("later_driver", f"{HERE}:LaterDriver", NAMESPACE),
         EntryPoint("not_a_driver", f"{HERE}:NotADriver", NAMESPACE),
         EntryPoint("misnamed_driver", f"{HERE}:SecondDriver", NAMESPACE),
@@ -138,6 +143,10 @@ def test_none() -> None:
         ("not_a_driver", r"NotADriver is not a driver that calls itself not_a_driver$"),
         ("muddled_driver", r"muddled_driver cannot be loaded: KeyError: 'an option'$"),
         ("refusing_driver", r"none of this$"),
+        (
+            "mixed_driver",
+            r"mixed_driver is a JointDriver and a StepwiseDriver, which do not go together$",
+        ),
         (
             "later_driver",
             rf"later_driver needs version {VERSION + 1} of the drivers' contract, and this agent "

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from oslo_config import cfg
 
 from cyborg.drivers.contract import (
     DeployableReport,
+    DeviceAway,
     DeviceCondition,
     DeviceReport,
     Discovery,
     Driver,
     Handle,
     HandleReport,
+    JointDriver,
+    NotNow,
     OptionGroup,
+    Wanted,
 )
 
 GROUP = cfg.OptGroup("acme", title="Abacuses of Acme")
@@ -30,6 +34,8 @@ class AcmeDriver(Driver):
     name: ClassVar[str] = "acme_driver"
     simulated: ClassVar[bool] = True
     OPTIONS: ClassVar[tuple[OptionGroup, ...]] = ((GROUP, OPTS),)
+    #: They are made ready, and cleaned.
+    needs_work: ClassVar[bool] = False
 
     def discover(self) -> Discovery:
         """Return as many as are configured."""
@@ -48,6 +54,8 @@ class AcmeDriver(Driver):
             resource_class="CUSTOM_ABACUS",
             num_accelerators=1,
             driver_name="acme",
+            needs_prepare=self.needs_work,
+            needs_release=self.needs_work,
             # The type is nobody else's, so it says itself which hardware this is.
             handles=(HandleReport("BEADS", {"shelf": str(number)}, key=f"shelf/{number}"),),
         )
@@ -60,3 +68,34 @@ class AcmeDriver(Driver):
             deployables=(part,),
             condition=DeviceCondition.HEALTHY,
         )
+
+
+class AcmeModuleDriver(JointDriver, AcmeDriver):
+    """The abacuses are of one module, which is shaken as a whole."""
+
+    name: ClassVar[str] = "acme_module_driver"
+    contract_version: ClassVar[int] = 2
+    needs_work: ClassVar[bool] = True
+
+    def queue_of(self, device: str) -> str:
+        """Return the module, whatever the abacus."""
+        return "acme/module"
+
+    def prepare_together(self, wanted: Sequence[Wanted], held: Sequence[Handle]) -> None:
+        """Do nothing: an abacus that is there is ready."""
+        self._require([each.handle for each in wanted])
+
+    def release_together(self, handles: Sequence[Handle], held: Sequence[Handle]) -> None:
+        """Shake the module, if nobody counts on it.
+
+        :raises NotNow: somebody does.
+        """
+        self._require(handles)
+        if held:
+            raise NotNow(f"the module is shaken when {held[0].device} is released, too")
+
+    def _require(self, handles: Sequence[Handle]) -> None:
+        there = {device.identity for device in self.discover().devices}
+        for handle in handles:
+            if handle.device not in there:
+                raise DeviceAway(f"{handle.device} is not on its shelf")

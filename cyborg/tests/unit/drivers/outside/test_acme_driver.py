@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from acme_driver import AcmeDriver
+from acme_driver import AcmeDriver, AcmeModuleDriver
 
 from cyborg.testing.drivers import DriverConformance
 
@@ -13,3 +13,7 @@ class TestAcmeDriver(DriverConformance):
 
     def options(self, directory: Path) -> Mapping[str, Mapping[str, object]]:
         return {"acme": {"abacuses": 2}}
+
+
+class TestAcmeModuleDriver(TestAcmeDriver):
+    driver_class = AcmeModuleDriver
