@@ -26,8 +26,8 @@ Identity
     be read, else the address. It may change between the two, when a vendor's tool begins to
     work, and the card stays the same one to the service. Do not let it depend on what is bound
     to the card, where that can be avoided: a serial that only the vendor's kernel module can
-    read is gone while a guest has the card. Take what can always be read, or write down in a
-    state file which serial is at which address.
+    read is gone while a guest has the card. Take what can always be read, or let
+    :class:`Remembered` keep which serial is at which address and on which board.
 
 What a handle is
     ``info`` is what Nova is given, and may change at any time. Which piece of hardware the
@@ -135,7 +135,7 @@ from cyborg.domain.text import plain
 from cyborg.domain.work import Handle, Region
 from cyborg.drivers.clean_steps import CleanStep, Progress, chosen_steps, clean_options
 from cyborg.drivers.errors import DeviceAway, DriverError, NotNow
-from cyborg.drivers.host import Host, NoVerbs, Possession, Verbs
+from cyborg.drivers.host import Host, NoVerbs, Possession, Remembered, Verbs
 
 __all__ = [
     "VERSION",
@@ -162,6 +162,7 @@ __all__ = [
     "Programmable",
     "Progress",
     "Region",
+    "Remembered",
     "Share",
     "StepwiseDriver",
     "Verbs",

@@ -11,7 +11,18 @@ from cyborg.drivers.host.commands import Output
 from cyborg.drivers.host.contents import Contents
 from cyborg.drivers.host.files import Files
 from cyborg.drivers.host.host import Host
+from cyborg.drivers.host.remembered import Remembered
 from cyborg.drivers.host.state import StateFile
 from cyborg.drivers.host.verbs import NoVerbs, Possession, Verbs
 
-__all__ = ["Contents", "Files", "Host", "NoVerbs", "Output", "Possession", "StateFile", "Verbs"]
+__all__ = [
+    "Contents",
+    "Files",
+    "Host",
+    "NoVerbs",
+    "Output",
+    "Possession",
+    "Remembered",
+    "StateFile",
+    "Verbs",
+]
