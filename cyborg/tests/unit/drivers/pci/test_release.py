@@ -77,6 +77,19 @@ def test_the_report_does_not_change_while_a_guest_has_it(bench: Bench) -> None:
     assert bench.new_driver().discover() == before
 
 
+def test_who_opens_it_between_two_steps_is_seen(bench: Bench) -> None:
+    """The agent may have been killed between the wait and the reset, and is back an hour later."""
+    bench.driver.prepare(handle(PLACE), {})
+    names = [step.name for step in bench.driver.clean_steps(handle(PLACE))]
+    assert names == ["wait", "reset"]
+    bench.driver.clean(handle(PLACE), "wait", lambda _percent: None)
+    to_guest(bench)
+    before = len(bench.machine.kernel.log)
+    with pytest.raises(DriverError, match="is not free: somebody has it"):
+        bench.new_driver().clean(handle(PLACE), "reset", lambda _percent: None)
+    assert bench.machine.kernel.log[before:] == []
+
+
 class TestPrepare:
     def test_what_a_guest_has_is_not_given(self, bench: Bench) -> None:
         to_guest(bench)
