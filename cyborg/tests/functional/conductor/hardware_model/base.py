@@ -12,13 +12,14 @@ from typing import TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
-from cyborg.conductor import inventory
+from cyborg.conductor import finishing
 from cyborg.conductor.environment import Environment
 from cyborg.db.tables import device_profiles, metadata
 from cyborg.domain.work import Work
 from cyborg.tests.functional.conductor.dying import Died, Mortal, MortalAgents
 from cyborg.tests.functional.conductor.hardware_model import records
-from cyborg.tests.functional.conductor.hardware_model.cards import CUTS, Card, Design, Host
+from cyborg.tests.functional.conductor.hardware_model.cards import Card, Design, Host
+from cyborg.tests.functional.conductor.hardware_model.drivers import Answer, Drivers
 from cyborg.tests.functional.conductor.hardware_model.records import Offer
 from cyborg.tests.functional.conductor.hardware_model.sights import Scan
 from cyborg.tests.functional.conductor.hardware_model.world import World
@@ -49,16 +50,6 @@ class Life:
     is_deleted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an agent says of an attempt."""
-
-    host: str
-    work: Work
-    error: str | None
-    away: bool
-
-
 class ForgetfulAgents(MortalAgents):
     """Agents whose messages may be lost."""
 
@@ -76,8 +67,10 @@ class ForgetfulAgents(MortalAgents):
 class Base(RuleBasedStateMachine):
     """Two hosts with their cards, and one conductor."""
 
-    def __init__(self, env: Environment) -> None:
+    def __init__(self, env: Environment, drivers: Drivers) -> None:
         super().__init__()
+        #: Of both hosts.
+        self.drivers = drivers
         self.mortal = Mortal()
         self.agents = ForgetfulAgents(self.mortal)
         #: The moment at which whoever does something next dies over it.
@@ -130,10 +123,14 @@ class Base(RuleBasedStateMachine):
             },
             cards[4:],
         )
+        self.drivers.begin(self.world, self)
+        self.world.happened = self.drivers.follow
 
     def new_card(self, design: Design) -> Card:
         """Return a card that nobody has had."""
-        return Card(f"card-{next(self.card_numbers):03}", design, CUTS[design][0])
+        serial = f"card-{next(self.card_numbers):03}"
+        cut, *_ = self.drivers.cuts(design)
+        return Card(serial, design, cut, has_serial=self.drivers.reads_serial(design))
 
     def time_passes(self) -> None:
         """Let an interval between reports pass."""
@@ -141,11 +138,38 @@ class Base(RuleBasedStateMachine):
         self.world.waiting = set(self.world.hosts)
 
     def tell(self, name: str, scan: Scan) -> None:
-        """Let a host report what a scan shows. It must be accepted."""
+        """Let a host report what a scan shows, as far as its drivers see it so."""
         host = self.world.hosts[name]
+        scan = self.drivers.possible(scan)
         busy = records.busy_addresses(self.record, name)
-        self.surely(lambda: inventory.report(self.env, name, scan.wire(host)))
-        self.world.tell(host, scan, busy)
+        if self.drivers.report(host, scan):
+            self.world.tell(host, scan, busy)
+
+    def take(self, answer: Answer) -> None:
+        """Let the conductor have an agent's answer."""
+        work = answer.work
+        self.surely(
+            lambda: finishing.finish(
+                self.env,
+                answer.host,
+                work.job_uuid,
+                work.generation,
+                answer.error,
+                away=answer.away,
+                not_begun=answer.not_begun,
+            )
+        )
+        self._forget_servers()
+
+    def _forget_servers(self) -> None:
+        """Forget whose requests are whose that hold nothing any more."""
+        holding = records.holding_requests(self.record)
+        there = records.requests(self.record)
+        for uuid, life in list(self.lives.items()):
+            if uuid not in there:
+                del self.lives[uuid]
+            elif uuid not in holding:
+                life.server = None
 
     def offers(self) -> list[Offer]:
         """Return what Placement would give away now."""

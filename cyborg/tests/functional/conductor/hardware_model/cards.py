@@ -29,7 +29,7 @@ PIECES = {Group.WHOLE: 1, Group.FUNCTIONS: 2, Group.HALVES: 2, Group.QUARTERS: 4
 
 
 class Design(enum.StrEnum):
-    """What a card can be. Those whose name says so have no serial number to read."""
+    """What a card can be: its board."""
 
     PLAIN = "plain"
     FUNCTIONS = "with functions"
@@ -101,6 +101,8 @@ class Card:
     serial: str
     design: Design
     cut: tuple[Group, ...]
+    #: Whether its serial number can be read.
+    has_serial: bool = True
     condition: str = "healthy"
     #: The host that has reported it last.
     host: str | None = None
@@ -109,11 +111,6 @@ class Card:
 
     def __repr__(self) -> str:
         return f"<{self.serial}, {self.design}>"
-
-    @property
-    def has_serial(self) -> bool:
-        """Return whether its serial number can be read."""
-        return self.design is not Design.NAMELESS
 
     @property
     def keeps_marks(self) -> bool:

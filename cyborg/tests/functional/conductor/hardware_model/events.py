@@ -7,7 +7,7 @@ from hypothesis.stateful import precondition, rule
 
 from cyborg.domain.recorded import ABSENCES_UNTIL_GONE
 from cyborg.tests.functional.conductor.hardware_model.base import ONE, SLOTS, TWO, Base
-from cyborg.tests.functional.conductor.hardware_model.cards import CUTS, Card, Design, Host
+from cyborg.tests.functional.conductor.hardware_model.cards import Card, Design, Host
 from cyborg.tests.functional.conductor.hardware_model.sights import Scan, Sight
 
 #: Where slots may be after a restart with other cards.
@@ -104,23 +104,24 @@ class Events(Base):
         renumbered = self.world.hosts[host]
         slot = data.draw(st.integers(0, len(renumbered.buses) - 1), "slot")
         if bus not in renumbered.buses:
-            card = renumbered.cards[slot]
-            if card is not None:
-                card.leave()
-            renumbered.buses[slot] = bus
+            self.world.renumber(renumbered, slot, bus)
 
     @precondition(_has_card)
     @rule(data=st.data(), condition=st.sampled_from(["failed", "healthy", "degraded"]))
     def turn(self, data: st.DataObject, condition: str) -> None:
         """A card breaks, or works again."""
-        self._card(data).condition = condition
+        card = self._card(data)
+        if self.drivers.lets_turn(card, condition):
+            self.world.turn(card, condition)
 
     @precondition(_has_card)
     @rule(data=st.data())
     def cut(self, data: st.DataObject) -> None:
         """A card is cut in another way."""
         card = self._card(data)
-        card.cut = data.draw(st.sampled_from(CUTS[card.design]), "cut")
+        cut = data.draw(st.sampled_from(self.drivers.cuts(card.design)), "cut")
+        if self.drivers.lets_cut(card):
+            self.world.cut(card, *cut)
 
     def _slot(self, data: st.DataObject, *, full: bool) -> tuple[Host, int]:
         found = [

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,47 +14,17 @@ from cyborg.db.database import Database
 from cyborg.db.tables import jobs
 from cyborg.domain.errors import CyborgError
 from cyborg.domain.model import DeviceStatus
-from cyborg.domain.work import Handle, Release, Work
 from cyborg.tests.functional.conductor.dying import MOMENTS
 from cyborg.tests.functional.conductor.hardware_model import records
-from cyborg.tests.functional.conductor.hardware_model.base import Answer, Base, Life
+from cyborg.tests.functional.conductor.hardware_model.base import Base, Life
+from cyborg.tests.functional.conductor.hardware_model.drivers import Attempt, Outcome
 from cyborg.tests.functional.conductor.hardware_model.records import Offer
-from cyborg.tests.functional.conductor.hardware_model.world import check_work
 
 #: Requests at a time.
 _MOST = 10
 
 
-class Outcome(enum.StrEnum):
-    """How an agent's attempt goes. Whatever happens, only what is there can be touched."""
-
-    WORKS = "works"
-    #: The driver cannot read which card it works on.
-    BLINDLY = "works, on whatever is there"
-    FAILS = "fails"
-    NOT_KNOWN = "works, and seems to have failed"
-    LATE = "works, and its answer is late"
-    #: That of the release before: what is not there is a success.
-    OLD = "works, whatever is there or not"
-
-
 _OUTCOMES = st.sampled_from([Outcome.WORKS] * 6 + list(Outcome))
-
-
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """Work of an agent, and how it goes."""
-
-    host: str
-    work: Work
-    #: The request that it is for, and that request's server; None: it is for nobody.
-    request: str | None
-    server: str | None
-    outcome: Outcome
-
-    def ends(self, error: str | None, *, away: bool = False) -> Answer:
-        """Return what the agent says of it."""
-        return Answer(self.host, self.work, error, away)
 
 
 class Lives(Base):
@@ -107,13 +75,14 @@ class Lives(Base):
         self.lives[uuid].server, self.lives[uuid].provider = server, offer.uuid
         given = records.holding(self.record, uuid)
         self.world.may_be_given(given, server)
-        self.world.give(given, server)
+        self.drivers.start(given, server)
 
     @precondition(lambda self: self.visible())
     @rule(data=st.data())
     def unbind(self, data: st.DataObject) -> None:
         """A service unbinds a request."""
         uuid = data.draw(st.sampled_from(self.visible()), "request")
+        self._stop_server(uuid)
         self.surely(lambda: releasing.unbind(self.env, [uuid]))
         self.lives[uuid].provider = None
         self._forget_servers()
@@ -127,6 +96,7 @@ class Lives(Base):
 
     def give_up(self, uuid: str) -> None:
         """Delete a request."""
+        self._stop_server(uuid)
         self.surely(lambda: releasing.delete(self.env, [uuid]))
         self.lives[uuid].provider = None
         self.lives[uuid].is_deleted = True
@@ -136,15 +106,10 @@ class Lives(Base):
         """Return the requests that Nova sees."""
         return [uuid for uuid, life in self.lives.items() if not life.is_deleted]
 
-    def _forget_servers(self) -> None:
-        """Forget whose requests are whose that hold nothing any more."""
-        holding = records.holding_requests(self.record)
-        there = records.requests(self.record)
-        for uuid, life in list(self.lives.items()):
-            if uuid not in there:
-                del self.lives[uuid]
-            elif uuid not in holding:
-                life.server = None
+    def _stop_server(self, uuid: str) -> None:
+        server = self.lives[uuid].server
+        if server is not None:
+            self.drivers.stop(server)
 
     @precondition(lambda self: self.lives)
     @rule()
@@ -153,7 +118,7 @@ class Lives(Base):
         for given in records.bound(self.record):
             server = self.lives[given.request].server
             assert server is not None
-            self.world.give(given, server)
+            self.drivers.start(given, server)
 
     # Operators.
 
@@ -195,61 +160,8 @@ class Lives(Base):
             # It is sent again when its lease has run out.
             return
         host, work = sent[-1]
-        if not self.surely(lambda: finishing.begin(self.env, host, uuid, generation, 0)):
-            return
         server = self.lives[request].server if request in self.lives else None
-        attempt = _Attempt(host, work, request, server, outcome)
-        [step] = work.steps
-        if isinstance(step, Release):
-            answer = self._clean(attempt, step.handle)
-        else:
-            answer = self._prepare(attempt)
-        if outcome is Outcome.LATE:
-            self.late.append(answer)
-        else:
-            self.take(answer)
-
-    def _clean(self, attempt: _Attempt, handle: Handle) -> Answer:
-        host, outcome = attempt.host, attempt.outcome
-        check_work(host, handle, attempt.request, records.held(self.record))
-        if outcome is Outcome.FAILS:
-            return attempt.ends("It is stuck.")
-        readable = outcome is not Outcome.BLINDLY
-        there = self.world.clean(host, handle, readable=readable, owner=attempt.server)
-        if outcome is Outcome.NOT_KNOWN:
-            return attempt.ends("It did not answer.")
-        if there:
-            return attempt.ends(None)
-        if outcome is Outcome.OLD:
-            self.world.taken_for_clean(host, handle, attempt.server)
-            return attempt.ends(None)
-        return attempt.ends("It is not there.", away=True)
-
-    def _prepare(self, attempt: _Attempt) -> Answer:
-        assert attempt.request is not None
-        assert attempt.server is not None
-        given = records.holding(self.record, attempt.request)
-        there = self.world.there(given, attempt.work.device)
-        if attempt.outcome is Outcome.FAILS or not there:
-            return attempt.ends("It is stuck.")
-        self.world.give(given, attempt.server)
-        not_known = attempt.outcome is Outcome.NOT_KNOWN
-        return attempt.ends("It did not answer." if not_known else None)
-
-    def take(self, answer: Answer) -> None:
-        """Let the conductor have an agent's answer."""
-        work = answer.work
-        self.surely(
-            lambda: finishing.finish(
-                self.env,
-                answer.host,
-                work.job_uuid,
-                work.generation,
-                answer.error,
-                away=answer.away,
-            )
-        )
-        self._forget_servers()
+        self.drivers.work(Attempt(host, work, request, server, outcome))
 
     @precondition(lambda self: self.late)
     @rule(data=st.data(), again=st.booleans())

@@ -7,15 +7,15 @@ from collections.abc import Collection
 
 from hypothesis.stateful import invariant
 
-from cyborg.conductor import inventory
 from cyborg.conductor.environment import Environment
 from cyborg.db.database import Connection
-from cyborg.domain.inventory import digest_of
 from cyborg.domain.model import DeviceStatus, Presence
 from cyborg.tests.functional.conductor.hardware_model import records
 from cyborg.tests.functional.conductor.hardware_model.base import SLOTS
 from cyborg.tests.functional.conductor.hardware_model.cards import PIECES, Host
+from cyborg.tests.functional.conductor.hardware_model.drivers import Drivers
 from cyborg.tests.functional.conductor.hardware_model.events import Events
+from cyborg.tests.functional.conductor.hardware_model.invented import InventedDrivers
 from cyborg.tests.functional.conductor.hardware_model.lives import Lives
 from cyborg.tests.functional.conductor.hardware_model.records import Offer
 from cyborg.tests.functional.conductor.hardware_model.sights import Scan, Sight
@@ -33,8 +33,8 @@ class HardwareMachine(Events, Lives):
     #: Of all machines.
     steps = 0
 
-    def __init__(self, env: Environment) -> None:
-        super().__init__(env)
+    def __init__(self, env: Environment, drivers: Drivers | None = None) -> None:
+        super().__init__(env, drivers or InventedDrivers())
         #: By provider, how everything was when its offer was tried last.
         self._tried: dict[str, object] = {}
 
@@ -69,12 +69,16 @@ class HardwareMachine(Events, Lives):
 
     def teardown(self) -> None:
         """Give everything back: then what is offered is what is there."""
-        if sys.exc_info()[0] is None and self.world.hosts:
-            self.come_to_rest()
+        try:
+            if sys.exc_info()[0] is None and self.world.hosts:
+                self.come_to_rest()
+        finally:
+            self.drivers.end()
 
     def come_to_rest(self) -> None:
         """Let everything end well, and see that the record equals the hardware."""
         self.doom, self.agents.lost = None, 0
+        self.drivers.come_to_rest()
         for uuid in self.visible():
             self.give_up(uuid)
         for row in records.devices_of(self.record):
@@ -91,8 +95,7 @@ class HardwareMachine(Events, Lives):
             if not any(row.host == name for row in records.quarantined(self.record)):
                 self._compare(host)
                 if not any(card and card.condition == "failed" for card in host.cards):
-                    digest = digest_of(scan.wire(host))
-                    assert inventory.heartbeat(self.env, name, digest), f"{name} is not settled"
+                    assert self.drivers.is_settled(host, scan), f"{name} is not settled"
 
     def _work_until_done(self) -> None:
         while records.jobs_under_way(self.record):

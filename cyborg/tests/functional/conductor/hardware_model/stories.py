@@ -8,7 +8,7 @@ from cyborg.domain.model import DeviceStatus
 from cyborg.tests.functional.conductor.hardware_model import records
 from cyborg.tests.functional.conductor.hardware_model.base import ONE, SLOTS, TWO
 from cyborg.tests.functional.conductor.hardware_model.cards import Card, Design, Group, Host
-from cyborg.tests.functional.conductor.hardware_model.lives import Outcome
+from cyborg.tests.functional.conductor.hardware_model.drivers import Outcome
 from cyborg.tests.functional.conductor.hardware_model.machine import HardwareMachine
 from cyborg.tests.functional.conductor.hardware_model.sights import Scan, Sight
 
@@ -72,7 +72,7 @@ class Story:
 
     def cut(self, slot: int, *cut: Group) -> None:
         """Cut a card in another way."""
-        self.card(slot).cut = cut
+        self._machine.world.cut(self.card(slot), *cut)
 
     # Users, operators, agents.
 

@@ -5,13 +5,14 @@ What happens to hardware happens here, and here it is looked at whether it may.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from cyborg.domain.work import Handle
 from cyborg.tests.functional.conductor.hardware_model.cards import (
     Card,
+    Group,
     Host,
     Mark,
     fraction,
@@ -59,6 +60,8 @@ class World:
     disabled: set[tuple[str, str]] = field(default_factory=set)
     #: Hosts of which no report has come since an interval passed.
     waiting: set[str] = field(default_factory=set)
+    #: Called after each event of hardware.
+    happened: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.knowledge = {name: Knowledge() for name in self.hosts}
@@ -93,6 +96,7 @@ class World:
         host.cards[slot] = None
         card.leave()
         self.spares.append(card)
+        self.happened()
         return card
 
     def put(self, host: Host, slot: int, card: Card) -> None:
@@ -100,6 +104,25 @@ class World:
         assert host.cards[slot] is None
         self.spares.remove(card)
         host.cards[slot] = card
+        self.happened()
+
+    def renumber(self, host: Host, slot: int, bus: str) -> None:
+        """Give a slot another address."""
+        card = host.cards[slot]
+        if card is not None:
+            card.leave()
+        host.buses[slot] = bus
+        self.happened()
+
+    def turn(self, card: Card, condition: str) -> None:
+        """Let a card break, or work again."""
+        card.condition = condition
+        self.happened()
+
+    def cut(self, card: Card, *cut: Group) -> None:
+        """Cut a card in another way."""
+        card.cut = cut
+        self.happened()
 
     # What owners and agents do.
 
@@ -112,6 +135,19 @@ class World:
             return
         where = f"{name} of {thought.card} at {address}"
         self._may_be_thought_of(host, thought, name, where)
+        self._is_clean(card, thought, name, owner, where)
+
+    def must_be_clean(self, given: Holding, owner: str) -> None:
+        """See that a piece holds nothing of others', as far as anybody could know."""
+        (host, address), name = given.place, given.piece
+        thought = self.knowledge[host].thoughts.get(address)
+        if thought is not None:
+            card = self.hosts[host].at(address)
+            self._is_clean(card, thought, name, owner, f"{name} of {card} at {address}")
+
+    def _is_clean(
+        self, card: Card | None, thought: Thought, name: str, owner: str, where: str
+    ) -> None:
         if card is thought.card and card.has(name):
             others = [each for each in card.seen_by(name) if each != owner]
             assert not others, f"{owner} gets {where} with what {others} left on it"
