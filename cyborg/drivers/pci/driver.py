@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import ClassVar
 
 from oslo_config import cfg
@@ -119,7 +120,13 @@ class PciDriver(StepwiseDriver):
         forgiven = self._memory.fatal_errors()
 
         def condition(address: str, details: Details) -> Condition:
-            return condition_of(details, forgiven.get(address, 0))
+            before, errors = forgiven.get(address, 0), details.fatal_errors
+            if errors is not None and errors < before:
+                # It counts anew: another card, or the same one that was plugged in again.
+                before = errors
+                with suppress(DriverError):
+                    self._memory.forgive(address, errors)
+            return condition_of(details, before)
 
         reports = PciReports(self.name, self.environment.host_name, products, condition)
         decisions = decide(found)
@@ -134,7 +141,7 @@ class PciDriver(StepwiseDriver):
         """Look whether the function is still as it was offered, and free.
 
         One that was given and not taken back stays so: after a boot of the host its guest may run
-        already.
+        already. A board of which one has left this host dirty is reset: it may be that one.
 
         :raises DeviceAway: it is not there.
         """
@@ -147,6 +154,10 @@ class PciDriver(StepwiseDriver):
         possession = self.environment.verbs.holders(function.address)
         if not possession.is_free:
             raise DriverError(f"{function.address} is not free: {possession}")
+        self._memory.leave(function.address)
+        if self._memory.has_left(board):
+            self._reset(function)
+            self._details_after(function)
         self._memory.give(function.address, Given(board, function.driver or ""))
 
     def clean_steps(self, handle: Handle) -> Sequence[CleanStep]:
@@ -208,6 +219,8 @@ class PciDriver(StepwiseDriver):
         except OSError as error:
             raise DriverError(f"{function.address} cannot be read: {said(error)}") from error
         if board != given.board:
+            # Told once. What is asked for after that is about the board that is here.
+            self._memory.leave(function.address)
             raise DeviceAway(f"another board is at {function.address}: {board}, not {given.board}")
 
     def _refuse_unfit(self, function: Function, found: Survey) -> None:

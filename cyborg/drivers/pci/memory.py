@@ -59,6 +59,28 @@ class Memory:
                 state["given"][address] = after
             self._file.write(state)
 
+    def leave(self, address: str) -> None:
+        """Remember of a function's board that it has left with what its last owner left on it.
+
+        What is at the address now was never given.
+
+        :raises DriverError: that cannot be written.
+        """
+        with self._lock:
+            state = self._read()
+            given = state["given"].pop(address, None)
+            if given is None:
+                return
+            board = given.get("board") if isinstance(given, dict) else None
+            if isinstance(board, str):
+                state["left"] = sorted({*state["left"], board})
+            self._file.write(state)
+
+    def has_left(self, board: str) -> bool:
+        """Return whether a board of this kind has left dirty, and may be back at any address."""
+        with self._lock:
+            return board in self._read()["left"]
+
     def fatal_errors(self) -> dict[str, int]:
         """Return the errors of this boot that are over and done with."""
         with self._lock:
@@ -80,12 +102,16 @@ class Memory:
         if not isinstance(state, dict) or state.get("version") != _VERSION:
             state = {}
         given = state.get("given")
+        left = state.get("left")
         errors = state.get("fatal_errors")
         same_boot = state.get("boot_id") == self._boot_id
         return {
             "version": _VERSION,
             "boot_id": self._boot_id,
             "given": given if isinstance(given, dict) else {},
+            "left": [each for each in left if isinstance(each, str)]
+            if isinstance(left, list)
+            else [],
             "fatal_errors": (
                 {key: value for key, value in errors.items() if isinstance(value, int)}
                 if same_boot and isinstance(errors, dict)

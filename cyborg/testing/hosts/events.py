@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
 from cyborg.testing.hosts.identifiers import PciAddress
 from cyborg.testing.hosts.tree import FUNCTIONS
+
+#: What is counted of an error of a link: its kind, and all kinds together.
+_FATAL_ERRORS = re.compile(r"^(DLP |TOTAL_ERR_FATAL )([0-9]+)$", re.MULTILINE)
 
 _LINKS = ("sys/bus", "sys/block", "sys/class", "sys/kernel/iommu_groups")
 
@@ -64,8 +68,9 @@ def _remove_dangling(root: Path) -> None:
 
 def _count_fatal_error(root: Path, address: str) -> None:
     path = root / FUNCTIONS / address / "aer_dev_fatal"
-    text = path.read_text().replace("DLP 0", "DLP 1").replace("FATAL 0", "FATAL 1")
-    _rewrite(path, text)
+    _rewrite(
+        path, _FATAL_ERRORS.sub(lambda found: f"{found[1]}{int(found[2]) + 1}", path.read_text())
+    )
 
 
 def _degrade_link(root: Path, address: str) -> None:

@@ -15,6 +15,7 @@ from cyborg.drivers.host import NoVerbs, Possession
 from cyborg.testing.hosts import happen
 from cyborg.testing.hosts.functions import PciFunction
 from cyborg.testing.hosts.host import FakeHost
+from cyborg.testing.hosts.tree import Tree
 from cyborg.tests.unit.drivers.pci.conftest import Bench, handle
 
 PLACE = "0000:21:00.0"
@@ -251,6 +252,48 @@ class TestAway:
             bench.new_driver().release(handle(PLACE))
         assert bench.machine.kernel.resets == {}
 
+    def test_the_other_board_is_cleaned_when_that_is_asked_for_again(self, bench: Bench) -> None:
+        """Else nobody would ever get it: what was given is not coming back."""
+        self.replace(bench)
+        with pytest.raises(DeviceAway, match="another board"):
+            bench.driver.release(handle(PLACE))
+        bench.new_driver().release(handle(PLACE))
+        assert bench.machine.kernel.resets == {PLACE: 1}
+
+    @pytest.mark.parametrize("is_told", [True, False])
+    def test_what_left_dirty_is_cleaned_before_it_is_given(
+        self, bench: Bench, is_told: bool
+    ) -> None:
+        self.replace(bench)
+        if is_told:
+            with pytest.raises(DeviceAway):
+                bench.driver.release(handle(PLACE))
+            bench.driver.release(handle(PLACE))
+        else:
+            bench.driver.prepare(handle(PLACE), {})
+            bench.driver.release(handle(PLACE))
+        assert bench.machine.kernel.resets == {PLACE: 1}
+        bench.driver.prepare(handle(PLACE), {})
+        assert bench.machine.kernel.resets == {PLACE: 1}, "it is clean"
+        bench.driver.release(handle(PLACE))
+        bench.write(PLACE, "subsystem_device", "0x0014\n")
+        bench.new_driver().prepare(handle(PLACE), {})
+        assert bench.machine.kernel.resets == {PLACE: 3}
+
+    def test_what_left_dirty_and_cannot_be_cleaned_is_not_given(self, bench: Bench) -> None:
+        self.replace(bench)
+        with pytest.raises(DeviceAway):
+            bench.driver.release(handle(PLACE))
+        bench.write(PLACE, "subsystem_device", "0x0014\n")
+        bench.machine.kernel.fail[RESET] = errno.EIO
+        with pytest.raises(DriverError, match="cannot be reset"):
+            bench.driver.prepare(handle(PLACE), {})
+
+    def replace(self, bench: Bench) -> None:
+        """Put another board where one is that was given."""
+        bench.driver.prepare(handle(PLACE), {})
+        bench.write(PLACE, "subsystem_device", "0x0099\n")
+
 
 class TestIdempotence:
     def test_a_release_of_what_was_never_prepared_resets_it(self, bench: Bench) -> None:
@@ -277,6 +320,22 @@ class TestErrors:
         assert self.condition(bench)[0] == "failed"
         bench.driver.release(handle(PLACE))
         assert self.condition(bench) == ("healthy", None)
+
+    def test_a_card_that_is_plugged_in_begins_at_none(self, bench: Bench) -> None:
+        """What another card in its place has had, and is over, is not this one's."""
+        happen(bench.root, "aer-fatal", PLACE)
+        bench.driver.release(handle(PLACE))
+        happen(bench.root, "remove", PLACE)
+        Tree(bench.root).add_function(PLACE, "sys/devices/pci0000:21", CARD)
+        assert self.condition(bench) == ("healthy", None)
+        happen(bench.root, "aer-fatal", PLACE)
+        assert self.condition(bench)[0] == "failed"
+
+    def test_each_error_counts(self, bench: Bench) -> None:
+        for _ in range(2):
+            happen(bench.root, "aer-fatal", PLACE)
+            assert self.condition(bench)[0] == "failed"
+            bench.driver.release(handle(PLACE))
 
     def test_a_boot_begins_at_none(self, bench: Bench, tmp_path: Path) -> None:
         happen(bench.root, "aer-fatal", PLACE)
