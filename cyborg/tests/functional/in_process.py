@@ -1,13 +1,13 @@
-"""The API on top of a conductor, in this process.
+"""The API on top of a conductor, and agents, in this process.
 
-Only the message queue between the two is left out: what crosses it is turned into JSON and
+Only the message queue between them is left out: what crosses it is turned into JSON and
 back.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -32,10 +32,12 @@ ARQS = "/v2/accelerator_requests"
 
 
 class InProcess(Caller):
-    """Calls what the API may call, as the message queue would."""
+    """Calls what the API may call, or an agent, as the message queue would."""
 
-    def __init__(self, env: Environment) -> None:
-        self._endpoint = TableEndpoint(API_USE_CASES, env)
+    def __init__(
+        self, env: Environment, use_cases: Mapping[str, Callable[..., Any]] = API_USE_CASES
+    ) -> None:
+        self._endpoint = TableEndpoint(use_cases, env)
         self.calls: list[str] = []
 
     def call(self, method: str, *, timeout: float, **arguments: Any) -> Any:
