@@ -63,7 +63,12 @@ class Machine:
     """A host below a directory, its kernel, and what an agent there would give to drivers."""
 
     def __init__(
-        self, root: Path, state: Path, conf: cfg.ConfigOpts, files: Files | None = None
+        self,
+        root: Path,
+        state: Path,
+        conf: cfg.ConfigOpts,
+        files: Files | None = None,
+        kernel: Kernel | None = None,
     ) -> None:
         """Take a host that was built.
 
@@ -71,13 +76,14 @@ class Machine:
         :param state: where drivers keep what they know.
         :param conf: options, those of the driver included.
         :param files: its files, where not all of them are as they are.
+        :param kernel: its kernel, where a test looks at what is written.
         """
         self.root = root
         self.conf = conf
         self.files = files or Files(root)
         # A test's machine may stand still for longer than a card may.
         self.host = Host(state, self.files, read_timeout=_READ_TIMEOUT)
-        self.kernel = Kernel(root)
+        self.kernel = kernel or Kernel(root)
         self.clock = Clock()
         #: Asks VFIO, which a test may let fail.
         self.holders = Holders(self.host, self.files, self._open)

@@ -34,7 +34,7 @@ SLOTS = 4
 
 CLASSES = ("PGPU", "VGPU", "CUSTOM_PCI")
 
-_DESIGNS = st.lists(st.sampled_from(Design), min_size=6, max_size=6)
+DESIGNS = st.lists(st.sampled_from(Design), min_size=6, max_size=6)
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class Base(RuleBasedStateMachine):
                 return action()
         return action()
 
-    @initialize(designs=_DESIGNS)
+    @initialize(designs=DESIGNS)
     def begin(self, designs: list[Design]) -> None:
         """Begin with an empty record, and cards in some slots."""
         with self.env.database.engine.begin() as connection:
@@ -147,13 +147,12 @@ class Base(RuleBasedStateMachine):
 
     def take(self, answer: Answer) -> None:
         """Let the conductor have an agent's answer."""
-        work = answer.work
         self.surely(
             lambda: finishing.finish(
                 self.env,
                 answer.host,
-                work.job_uuid,
-                work.generation,
+                answer.job_uuid,
+                answer.generation,
                 answer.error,
                 away=answer.away,
                 not_begun=answer.not_begun,

@@ -41,7 +41,8 @@ class Answer:
     """What an agent says of an attempt."""
 
     host: str
-    work: Work
+    job_uuid: str
+    generation: int
     error: str | None
     away: bool = False
     not_begun: bool = False
@@ -60,7 +61,7 @@ class Attempt:
 
     def ends(self, error: str | None, *, away: bool = False) -> Answer:
         """Return what the agent says of it."""
-        return Answer(self.host, self.work, error, away)
+        return Answer(self.host, self.work.job_uuid, self.work.generation, error, away)
 
 
 class Conductor(Protocol):

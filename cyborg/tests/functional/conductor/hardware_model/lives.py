@@ -21,16 +21,16 @@ from cyborg.tests.functional.conductor.hardware_model.drivers import Attempt, Ou
 from cyborg.tests.functional.conductor.hardware_model.records import Offer
 
 #: Requests at a time.
-_MOST = 10
+MOST = 10
 
 
-_OUTCOMES = st.sampled_from([Outcome.WORKS] * 6 + list(Outcome))
+OUTCOMES = st.sampled_from([Outcome.WORKS] * 6 + list(Outcome))
 
 
 class Lives(Base):
     """Requests from their making to their end."""
 
-    @precondition(lambda self: len(self.lives) < _MOST)
+    @precondition(lambda self: len(self.lives) < MOST)
     @rule(data=st.data())
     def bind(self, data: st.DataObject) -> None:
         """Nova binds a request where Placement offers something."""
@@ -38,7 +38,7 @@ class Lives(Base):
         if offers:
             self.boot(offers[data.draw(st.sampled_from(sorted(offers)), "provider")])
 
-    @precondition(lambda self: len(self.lives) < _MOST)
+    @precondition(lambda self: len(self.lives) < MOST)
     @rule(data=st.data())
     def bind_in_vain(self, data: st.DataObject) -> None:
         """Somebody binds a request where nothing may be free."""
@@ -76,6 +76,7 @@ class Lives(Base):
         given = records.holding(self.record, uuid)
         self.world.may_be_given(given, server)
         self.drivers.start(given, server)
+        self.after_a_request()
 
     @precondition(lambda self: self.visible())
     @rule(data=st.data())
@@ -86,6 +87,7 @@ class Lives(Base):
         self.surely(lambda: releasing.unbind(self.env, [uuid]))
         self.lives[uuid].provider = None
         self._forget_servers()
+        self.after_a_request()
 
     @precondition(lambda self: self.visible())
     @rule(data=st.data())
@@ -101,6 +103,11 @@ class Lives(Base):
         self.lives[uuid].provider = None
         self.lives[uuid].is_deleted = True
         self._forget_servers()
+        self.after_a_request()
+
+    def after_a_request(self) -> None:
+        """Be where agents may begin what they have just been sent. They wait for their rules."""
+        return
 
     def visible(self) -> list[str]:
         """Return the requests that Nova sees."""
@@ -141,7 +148,7 @@ class Lives(Base):
 
     # Agents.
 
-    @rule(data=st.data(), outcome=_OUTCOMES)
+    @rule(data=st.data(), outcome=OUTCOMES)
     def work(self, data: st.DataObject, outcome: Outcome) -> None:
         """An agent does what it was given."""
         found = {f"{row.kind} {row.subject}": row for row in records.jobs_under_way(self.record)}

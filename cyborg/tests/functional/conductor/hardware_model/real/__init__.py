@@ -1,0 +1,1 @@
+"""The pci driver on fake hosts, in the place of the invented drivers."""
