@@ -52,6 +52,8 @@ class RealDrivers(Drivers):
         self.hardware: dict[str, Hardware] = {}
         self._agents: dict[str, Agent] = {}
         self._current: Attempt | None = None
+        #: What a guest was started on, until its release is tried.
+        self._begun_on: dict[str, Card] = {}
         #: How the next server ends: at once if it is None.
         self.next_end: End | None = None
         for name, host in world.hosts.items():
@@ -153,6 +155,8 @@ class RealDrivers(Drivers):
             agent.do(attempt.work)
         agent.line.is_slow = False
         self._current = None
+        if isinstance(step, Release) and attempt.server is not None:
+            self._begun_on.pop(attempt.server, None)
         self._look(attempt.host)
         for given in records.bound(self.conductor.record):
             if given.request == attempt.request and attempt.server is not None:
@@ -195,6 +199,9 @@ class RealDrivers(Drivers):
         thought = self.world.knowledge[name].thoughts.get(address)
         there = self.world.hosts[name].at(address)
         server = self._current.server if self._current is not None else None
+        given = self._begun_on.pop(server, None) if server is not None else None
+        if given is not None and there is not None and there.design is not given.design:
+            self.hardware[name].wrongs.append(f"{there} is taken for {given}, which has left")
         if thought is not None and there is not None and there.design is thought.card.design:
             self.world.taken_for_clean(name, handle, server)
 
@@ -218,6 +225,9 @@ class RealDrivers(Drivers):
         if hardware.start(server, function_of(given.info)):
             self.world.must_be_clean(given, server)
             self.world.give(given, server)
+            there = self.world.hosts[host].at(given.place[1])
+            assert there is not None
+            self._begun_on[server] = there
         assert not hardware.wrongs, hardware.wrongs
 
     def stop(self, server: str) -> None:

@@ -50,6 +50,7 @@ class End(enum.StrEnum):
 
     LATE = "while it is waited for"
     NOT = "not by itself"
+    UNTOLD = "not by itself, and nobody can tell that it has not"
     #: Nobody has its function open, which is not given back to the host's driver.
     KEPT = "and libvirt keeps its function"
 
@@ -235,8 +236,10 @@ class Hardware:
 
     def stop(self, server: str, how: End | None) -> None:
         """Tell a guest to end, if it runs here."""
-        if server in self.guests and how in (End.LATE, End.NOT):
+        if server in self.guests and how in (End.LATE, End.NOT, End.UNTOLD):
             self.guests[server].ends = how
+            if how is End.UNTOLD:
+                self._node(self.guests[server].function).unlink(missing_ok=True)
         else:
             self.end(server, gives_back=how is None)
 
@@ -261,7 +264,9 @@ class Hardware:
             if at == address and (int(number) == 0 or other == number):
                 self.wrongs.append(f"{function} is reset under {server}, which has it open")
         shown = self._shown[address]
-        shown.card.clean(reset)
+        if shown.condition != "failed":
+            # What does not answer is as it was.
+            shown.card.clean(reset)
         if int(number) == 0 and shown.card in self.broken:
             self.broken.discard(shown.card)
             shown.card.condition = "healthy"
@@ -309,8 +314,7 @@ class Hardware:
     @contextmanager
     def untold(self, function: str) -> Iterator[None]:
         """Let nobody be able to tell meanwhile who has a function."""
-        group = (self._directory(function) / "iommu_group").resolve().name
-        node = self.root / "dev/vfio" / group
+        node = self._node(function)
         away = node.with_name("away")
         if node.exists():
             node.rename(away)
@@ -333,6 +337,11 @@ class Hardware:
             write(f"/sys/bus/pci/drivers/{before}/unbind", function)
         if after is not None and self._driver(function) is None:
             write(f"/sys/bus/pci/drivers/{after}/bind", function)
+
+    def _node(self, function: str) -> Path:
+        """Return where guests open a function."""
+        group = (self._directory(function) / "iommu_group").resolve().name
+        return self.root / "dev/vfio" / group
 
     def _driver(self, function: str) -> str | None:
         return driver_of(self._directory(function))
