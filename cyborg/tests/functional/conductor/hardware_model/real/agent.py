@@ -16,12 +16,12 @@ from cyborg.agent.journal import Journal
 from cyborg.agent.report import Reporter
 from cyborg.agent.resuming import Resumption
 from cyborg.agent.scan import Scanner
-from cyborg.conductor import finishing, inventory, restoring
+from cyborg.conductor import company, finishing, inventory, restoring
 from cyborg.domain.clock import utcnow
 from cyborg.domain.errors import CyborgError
 from cyborg.domain.inventory import Snapshot
-from cyborg.domain.work import Work
-from cyborg.drivers.contract import Bitstream, DriverEnvironment, Handle
+from cyborg.domain.work import OwnedHandle, Work
+from cyborg.drivers.contract import Bitstream, DriverEnvironment, Handle, Progress
 from cyborg.drivers.pci.driver import PciDriver
 from cyborg.testing.drivers import make_conf
 from cyborg.testing.drivers.machine import Machine
@@ -52,9 +52,10 @@ class WatchedDriver(PciDriver):
         super().__init__(environment)
         self._watch = watch
 
-    def release(self, handle: Handle) -> None:
-        super().release(handle)
-        self._watch.released(handle)
+    def clean(self, handle: Handle, step: str, progress: Progress) -> None:
+        super().clean(handle, step, progress)
+        if step == self.clean_steps(handle)[-1].name:
+            self._watch.released(handle)
 
 
 class Line:
@@ -99,6 +100,13 @@ class Line:
         env = self._conductor.env
         return self._process.message(
             lambda: self._conductor.surely(lambda: restoring.resume(env, host, agent=agent))
+        )
+
+    def company(self, host: str, uuid: str, generation: int) -> list[OwnedHandle]:
+        """See :class:`cyborg.agent.job_reports.OwnerReports`."""
+        env = self._conductor.env
+        return self._process.message(
+            lambda: self._conductor.surely(lambda: company.company(env, host, uuid, generation))
         )
 
     def begin_work(

@@ -200,7 +200,9 @@ class RealDrivers(Drivers):
         there = self.world.hosts[name].at(address)
         server = self._current.server if self._current is not None else None
         given = self._begun_on.pop(server, None) if server is not None else None
-        if given is not None and there is not None and there.design is not given.design:
+        # One that was reset, and an agent that died before it could tell, left clean.
+        left = given is not None and any(mark.owner == server for mark in given.marks.values())
+        if left and given and there is not None and there.design is not given.design:
             self.hardware[name].wrongs.append(f"{there} is taken for {given}, which has left")
         if thought is not None and there is not None and there.design is thought.card.design:
             self.world.taken_for_clean(name, handle, server)
