@@ -20,7 +20,7 @@ from cyborg.db.tables import (
     hosts,
     jobs,
 )
-from cyborg.domain.model import HandleCondition, JobKind
+from cyborg.domain.model import HandleCondition, JobKind, Withheld
 from cyborg.domain.providers import desired_inventories
 from cyborg.domain.states import AT_WORK, BINDABLE, ArqState
 from cyborg.tests.functional.conductor.hardware_model.cards import located
@@ -201,6 +201,13 @@ def providers(env: Environment) -> list[sa.Row[Any]]:
     """Return what is recorded of deployables."""
     query = sa.select(deployables, devices.c.presence, hosts.c.name.label("host"))
     return rows(env, query.join_from(deployables, devices).join(hosts).order_by(deployables.c.name))
+
+
+def restored(env: Environment) -> list[str]:
+    """Return the hosts that nothing is prepared on any more, and that have not reported since."""
+    busy = {row.host for row in jobs_under_way(env)}
+    query = sa.select(hosts.c.name).where(hosts.c.withheld == Withheld.RESTORING)
+    return [row.name for row in rows(env, query) if row.name not in busy]
 
 
 def quarantined(env: Environment) -> list[sa.Row[Any]]:

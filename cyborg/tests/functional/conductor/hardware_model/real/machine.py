@@ -50,6 +50,12 @@ class RealMachine(HardwareMachine):
                 self.do(row.uuid, row.generation, row.request, self._next_outcome)
             self._next_outcome = Outcome.WORKS
 
+    def do(self, uuid: str, generation: int, request: str | None, outcome: Outcome) -> None:
+        """Let an agent make an attempt. One that has prepared what a boot undid then reports."""
+        super().do(uuid, generation, request, outcome)
+        for host in records.restored(self.record):
+            self.good_report(host)
+
     @rule(slow=st.sampled_from([False, False, True]))
     def agents_are_slow(self, slow: bool) -> None:
         """Whatever agents are sent waits from now on, or does not any more."""
