@@ -4,7 +4,7 @@ A driver is a class that derives from :class:`Driver`, takes a :class:`DriverEnv
 and is named by an entry point of the group ``cyborg.accelerator.driver``. An operator
 switches it on in ``[agent] enabled_drivers``. :mod:`cyborg.drivers.fake` is the example,
 and :mod:`cyborg.testing.drivers` asks most of what follows of every driver.
-This module is all that a driver imports of ours.
+This module and :mod:`cyborg.drivers.host` are all that a driver imports of ours.
 
 Life
     The agent makes one object of each driver at its start and keeps it until its end. An

@@ -128,6 +128,18 @@ class Bus:
     unreadable: Mapping[str, str]
 
 
+def info_of(address: str) -> dict[str, str]:
+    """Return what a handle says of a function, as Nova is given it: padded, in lower case."""
+    domain, bus, rest = address.split(":")
+    slot, number = rest.split(".")
+    return {"domain": domain, "bus": bus, "device": slot, "function": number}
+
+
+def address_of(info: Mapping[str, str]) -> str:
+    """Return the address of a function of which :func:`info_of` has said this."""
+    return "{domain}:{bus}:{device}.{function}".format_map(info)
+
+
 def is_vfio(driver: str | None) -> bool:
     """Return whether a driver gives its functions to guests: vfio-pci, or a variant of it."""
     return driver is not None and driver.replace("_", "-").endswith("vfio-pci")

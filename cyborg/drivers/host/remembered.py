@@ -49,6 +49,15 @@ class Remembered:
                 return None
             return before["text"] if before["board"] == board else None
 
+    def last(self, address: str) -> str | None:
+        """Return what was read last at an address, of whichever board.
+
+        It names a board that cannot be read at all; else ask with what can be read of it.
+        """
+        with self._lock:
+            known = self._read().get(address)
+        return None if known is None else known["text"]
+
     def forget_others(self, addresses: Collection[str]) -> None:
         """Forget what is at no such address any more.
 

@@ -32,6 +32,7 @@ from cyborg.drivers.host.pci import (
     Bus,
     Details,
     Function,
+    address_of,
     is_vfio,
     read_details,
     said,
@@ -198,7 +199,7 @@ class PciDriver(StepwiseDriver):
 
     def _look_at(self, handle: Handle) -> tuple[Function, Survey]:
         """Return the function of a handle, and what is around it."""
-        address = "{domain}:{bus}:{device}.{function}".format_map(handle.info)
+        address = address_of(handle.info)
         with self._lock:
             entries = self._entries
         try:

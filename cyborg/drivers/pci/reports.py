@@ -14,7 +14,7 @@ from cyborg.drivers.contract import (
     Problem,
     Share,
 )
-from cyborg.drivers.host.pci import Details, Function, group_counter, said
+from cyborg.drivers.host.pci import Details, Function, group_counter, info_of, said
 from cyborg.drivers.pci.conditions import Condition
 from cyborg.drivers.pci.products import Products
 from cyborg.drivers.pci.rules import Decisions
@@ -109,13 +109,6 @@ class PciReports:
             needs_prepare=True,
             needs_release=True,
         )
-
-
-def info_of(address: str) -> dict[str, str]:
-    """Return what Nova is given of a function: padded, and in lower case."""
-    domain, bus, rest = address.split(":")
-    slot, number = rest.split(".")
-    return {"domain": domain, "bus": bus, "device": slot, "function": number}
 
 
 def _cards(decisions: Decisions) -> Mapping[str, list[Candidate]]:

@@ -33,6 +33,15 @@ def test_what_cannot_be_read_is_what_it_was(host: Host) -> None:
     assert remembered(host).recall(THERE, BOARD, None) is None
 
 
+def test_what_cannot_be_read_at_all_has_the_last_name(host: Host) -> None:
+    known = remembered(host)
+    assert known.last(HERE) is None
+    known.recall(HERE, BOARD, "S1")
+    known.recall(HERE, OTHER, None)
+    assert remembered(host).last(HERE) == "S1"
+    assert remembered(host).last(THERE) is None
+
+
 def test_what_is_read_counts(host: Host) -> None:
     known = remembered(host)
     known.recall(HERE, BOARD, "S1")
