@@ -35,12 +35,14 @@ from cyborg.testing.drivers.environment import (  # noqa: E402
     make_environment,
 )
 from cyborg.testing.drivers.host_conformance import HostConformance  # noqa: E402 -- as above
+from cyborg.testing.drivers.machine import Machine  # noqa: E402
 from cyborg.testing.drivers.programmable import ProgrammableConformance  # noqa: E402
 
 __all__ = [
     "HOST_NAME",
     "DriverConformance",
     "HostConformance",
+    "Machine",
     "ProgrammableConformance",
     "UnreadableDeviceConformance",
     "make_conf",

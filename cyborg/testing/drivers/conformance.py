@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from oslo_config import cfg
 
 from cyborg.agent.scan import Scanner
 from cyborg.conf import opts
@@ -21,6 +22,7 @@ from cyborg.drivers.contract import (
     DeviceReport,
     Discovery,
     Driver,
+    DriverEnvironment,
     DriverError,
     Handle,
     JointDriver,
@@ -59,9 +61,16 @@ class DriverConformance:
     def make(self, directory: Path) -> Driver:
         """Return a new object of the driver, on the host that is in this directory."""
         conf = make_conf(self.driver_class, **self.options(directory))
-        driver = self.driver_class(make_environment(conf, directory))
+        driver = self.driver_class(self.environment(conf, directory))
         driver.configure()
         return driver
+
+    def environment(self, conf: cfg.ConfigOpts, directory: Path) -> DriverEnvironment:
+        """Return what the driver is made with; for one that reads a host, a :class:`Machine`'s.
+
+        What is written down below the directory is there again at the next call.
+        """
+        return make_environment(conf, directory)
 
     @pytest.fixture
     def directory(self, tmp_path: Path) -> Path:
@@ -116,9 +125,23 @@ class DriverConformance:
         assert offers(snapshot.devices) == offers(driver.discover().devices)
 
     def test_discover_changes_nothing(self, driver: Driver, directory: Path) -> None:
-        before = files(directory)
+        """But what it has to remember, which the first look writes down and no other."""
+        remembered = driver.environment.host.state_directory
+
+        def hardware() -> dict[str, bytes]:
+            found = {directory / name: content for name, content in files(directory).items()}
+            return {
+                str(path): content
+                for path, content in found.items()
+                if remembered not in (path, path.parent)
+            }
+
+        before = hardware()
         driver.discover()
-        assert files(directory) == before
+        assert hardware() == before
+        everything = files(directory)
+        driver.discover()
+        assert files(directory) == everything
 
     def test_the_same_hardware_gives_the_same_report(self, driver: Driver, directory: Path) -> None:
         digest = digest_of(driver)

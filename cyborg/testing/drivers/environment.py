@@ -11,6 +11,7 @@ from cyborg.conf import opts
 from cyborg.drivers.contract import Driver, DriverEnvironment
 from cyborg.drivers.host import Host
 from cyborg.drivers.loader import register_options
+from cyborg.drivers.pci import options as pci
 
 #: With which the names of deployables begin.
 HOST_NAME = "compute-1.example.org"
@@ -22,6 +23,8 @@ def make_conf(*driver_classes: type[Driver], **sections: Mapping[str, object]) -
     for group, options in opts.list_opts():
         # By name: a group object would share its values with all other ConfigOpts.
         conf.register_opts(options, group=None if group is None else group.name)
+    # What the verbs may touch is in it, whichever the driver is.
+    conf.register_opts(pci.OPTS, group=pci.GROUP.name)
     for driver_class in driver_classes:
         register_options(conf, driver_class)
     conf([], project="cyborg", default_config_files=[], default_config_dirs=[])

@@ -10,15 +10,16 @@ write; :class:`Kernel` answers writes as the kernel does. :func:`happen` lets ha
     kernel.write("/sys/bus/pci/devices/0000:e8:00.0/qat/state", "up")
     happen(tmp_path, "remove", "0000:6b:00.0")
 
-A host of hardware that no scenario has is made with :class:`FakeHost` and :class:`PciFunction`.
-By hand: ``python -m cyborg.testing.hosts --list``.
+A host of hardware that no scenario has is made with :class:`FakeHost` and :class:`PciFunction`,
+and is a scenario itself with :func:`scenario` before the function that makes it. By hand:
+``python -m cyborg.testing.hosts --list``.
 
 Identifiers, names of files and formats are those of real hardware; addresses, serial numbers,
 UUIDs and what a comment calls invented are not.
 """
 
 from cyborg.testing.hosts import families  # noqa: F401 -- makes their hosts known
-from cyborg.testing.hosts.catalogue import BuiltHosts, build, scenarios
+from cyborg.testing.hosts.catalogue import BuiltHosts, build, scenario, scenarios
 from cyborg.testing.hosts.events import happen
 from cyborg.testing.hosts.functions import PciFunction, Sriov
 from cyborg.testing.hosts.host import FakeHost
@@ -38,5 +39,6 @@ __all__ = [
     "StillBlocked",
     "build",
     "happen",
+    "scenario",
     "scenarios",
 ]

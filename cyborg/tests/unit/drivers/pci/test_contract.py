@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from cyborg.drivers.contract import Driver
+from oslo_config import cfg
+
+from cyborg.drivers.contract import Driver, DriverEnvironment
 from cyborg.drivers.pci.driver import PciDriver
-from cyborg.testing.drivers import UnreadableDeviceConformance, make_conf
-from cyborg.testing.drivers.machine import Machine
-from cyborg.testing.hosts.functions import PciFunction, Sriov
-from cyborg.testing.hosts.host import FakeHost
+from cyborg.testing.drivers import Machine, UnreadableDeviceConformance
+from cyborg.testing.hosts import FakeHost, PciFunction, Sriov
 
 
 class TestPciContract(UnreadableDeviceConformance):
@@ -32,12 +32,8 @@ class TestPciContract(UnreadableDeviceConformance):
         whitelist = ['{"vendor_id": "1e52"}', '{"vendor_id": "8086", "product_id": "1889"}']
         return {"pci": {"passthrough_whitelist": whitelist}}
 
-    def make(self, directory: Path) -> Driver:
-        conf = make_conf(self.driver_class, **self.options(directory))
-        machine = Machine(directory / "root", directory / "state", conf)
-        driver = self.driver_class(machine.environment())
-        driver.configure()
-        return driver
+    def environment(self, conf: cfg.ConfigOpts, directory: Path) -> DriverEnvironment:
+        return Machine(directory / "root", directory / "state", conf).environment()
 
     def spoil(self, directory: Path) -> None:
         (directory / "root/sys/bus/pci/devices/0000:31:00.0/vendor").unlink()
