@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from cyborg.domain.hardware import address_of
 from cyborg.domain.inventory import DeviceReport, Snapshot
 from cyborg.drivers.contract import Discovery, Driver, DriverError
 from cyborg.testing.drivers.breaking import BreakableFiles, State, kind_of
@@ -48,7 +49,8 @@ class Breakage:
         """Take a host.
 
         :param files: makes files of the host, none of which is broken.
-        :param related: whether what is wrong at one address may change what is said of another.
+        :param related: whether what is wrong at one address may change what is said of the device
+            at another.
         :param draw: chooses one state of each file; None: all of them.
         """
         self._make = make
@@ -116,12 +118,21 @@ class Breakage:
         hidden = {problem.device for problem in look.problems}
         told = {each.where for each in look.not_offered}
         for identity, healthy in self._healthy.items():
-            is_told = identity in hidden | told or None in hidden
-            concerned = not at or any(self._related(place, identity) for place in at)
+            function = _address(healthy)
+            is_told = not {identity, None}.isdisjoint(hidden) or function in told
+            concerned = not at or any(self._related(place, function) for place in at)
             if identity not in found and not is_told:
                 yield f"{identity} is lost without a word"
             elif not concerned and found.get(identity) != healthy:
                 yield f"{identity} is not reported as it was"
+
+
+def _address(device: DeviceReport) -> str:
+    """Return where a device is: its identity may be a serial number, which says it not."""
+    try:
+        return address_of(device.control_path)
+    except ValueError:
+        return device.identity
 
 
 def _by_kind(paths: Sequence[str]) -> dict[str, list[str]]:

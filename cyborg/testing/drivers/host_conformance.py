@@ -25,6 +25,7 @@ from cyborg.drivers.contract import (
     Possession,
 )
 from cyborg.drivers.host import Files, Verbs
+from cyborg.drivers.host.pci import address_of
 from cyborg.testing.drivers.breakage import Breakage
 from cyborg.testing.drivers.breaking import BreakableFiles
 from cyborg.testing.drivers.environment import make_conf
@@ -48,6 +49,10 @@ class HostConformance:
     def options(self, manifest: Manifest) -> Mapping[str, Mapping[str, Any]]:
         """Return values of options, by section, with which a host's devices are offered."""
         return {}
+
+    def hide(self, machine: Machine, address: str) -> Callable[[], None]:
+        """Take away what a function shows only under its own driver; return what puts it back."""
+        return lambda: None
 
     @pytest.fixture(scope="class")
     def originals(self, tmp_path_factory: pytest.TempPathFactory) -> BuiltHosts:
@@ -99,6 +104,10 @@ class HostConformance:
                         works.append(Work(work, part))
         return works
 
+    def works_on_functions(self, driver: Driver) -> list[Work]:
+        """Return those that are functions of the host, which are none of a simulated device."""
+        return [] if driver.simulated else self.works(driver)
+
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Ask everything of every host."""
         if "host_name" in metafunc.fixturenames:
@@ -136,6 +145,24 @@ class HostConformance:
                 work.release(driver)
         assert Snapshot(self.make(machine).discover().devices).digest() == before
 
+    def test_a_guest_takes_it_from_its_driver(self, machines: Callable[[], Machine]) -> None:
+        """As libvirt does, and gives it back: to the report nothing has changed meanwhile."""
+        machine = machines()
+        driver = self.make(machine)
+        before = Snapshot(driver.discover().devices).digest()
+        for work in self.works_on_functions(driver):
+            work.prepare(driver)
+            address = address_of(work.handle.info)
+            own = machine.rebind(address, "vfio-pci")
+            put_back = self.hide(machine, address)
+            assert Snapshot(driver.discover().devices).digest() == before
+            again = self.make(machine)
+            assert Snapshot(again.discover().devices).digest() == before
+            machine.rebind(address, own)
+            put_back()
+            work.release(again)
+        assert Snapshot(driver.discover().devices).digest() == before
+
     def test_a_verb_that_fails_leaves_nothing_half_done(
         self, machines: Callable[[], Machine]
     ) -> None:
@@ -160,7 +187,7 @@ class HostConformance:
     @pytest.mark.parametrize("name", ["prepare", "release"])
     def test_a_device_that_vanishes(self, machines: Callable[[], Machine], name: str) -> None:
         """At each look of a call at the host in turn; at some of them, unless FULL."""
-        works = self.works(self.make(machines()))
+        works = self.works_on_functions(self.make(machines()))
         for work in works[:1]:
             looks = self._vanishing(machines(), work, name, None)
             chosen = range(looks) if FULL else {0, looks // 2, looks - 1}
@@ -249,7 +276,7 @@ class VanishingFiles(Files):
     def __init__(self, root: Path, handle: Handle) -> None:
         super().__init__(root)
         self._tree = root
-        self._address = "{domain}:{bus}:{device}.{function}".format_map(handle.info)
+        self._address = address_of(handle.info)
         self._when: int | None = None
         #: How often somebody has looked since :meth:`arm`.
         self.looks = 0
@@ -277,13 +304,13 @@ class VanishingFiles(Files):
         self.looks += 1
 
 
-def _is_related(root: Path, place: str, identity: str) -> bool:
+def _is_related(root: Path, place: str, address: str) -> bool:
     """Return whether two functions are of one card, of one slot, or of one IOMMU group."""
-    if place.rpartition(".")[0] == identity.rpartition(".")[0]:
+    if place.rpartition(".")[0] == address.rpartition(".")[0]:
         return True
     devices = root / "sys/bus/pci/devices"
     card = devices / place / "physfn"
-    if card.is_symlink() and card.readlink().name == identity:
+    if card.is_symlink() and card.readlink().name == address:
         return True
-    group = devices / identity / "iommu_group"
+    group = devices / address / "iommu_group"
     return group.is_symlink() and (group / "devices" / place).is_symlink()

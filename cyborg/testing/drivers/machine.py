@@ -13,12 +13,13 @@ from oslo_config import cfg
 from cyborg.drivers.contract import DriverEnvironment
 from cyborg.drivers.host import Files, Host, Verbs
 from cyborg.drivers.host.patience import Patience
-from cyborg.drivers.host.pci import GROUPS
+from cyborg.drivers.host.pci import DEVICES, GROUPS
 from cyborg.privileged.holders import Holders
 from cyborg.privileged.operators_list import OperatorsList
 from cyborg.privileged.verbs import LocalVerbs
 from cyborg.testing.drivers.environment import HOST_NAME
 from cyborg.testing.hosts import Kernel, StillBlocked
+from cyborg.testing.hosts.kernel.sysfs import driver_of
 
 _READ_TIMEOUT = 60.0
 
@@ -100,6 +101,21 @@ class Machine:
         return DriverEnvironment(
             self.conf, host_name, self.host, self.clock.sleep, self.verbs, self.clock
         )
+
+    def rebind(self, address: str, driver: str | None) -> str | None:
+        """Give a function to a driver of the kernel's, or to none, as libvirt does.
+
+        :returns: the one that it had.
+        """
+        before = driver_of(self.kernel.path(f"{DEVICES}/{address}"))
+        if driver != before:
+            override = f"{DEVICES}/{address}/driver_override"
+            self.kernel.write(override, driver or "\n")
+            if before is not None:
+                self.kernel.write(f"/sys/bus/pci/drivers/{before}/unbind", address)
+            self.kernel.write("/sys/bus/pci/drivers_probe", address)
+            self.kernel.write(override, "\n")
+        return before
 
     def _open(self, place: str) -> None:
         """Open a device of VFIO: a group can be open once, others more often."""

@@ -21,7 +21,12 @@ from cyborg.drivers.contract import (
     Region,
 )
 from cyborg.drivers.fake.driver import FakeDriver
-from cyborg.testing.drivers import ProgrammableConformance, UnreadableDeviceConformance
+from cyborg.testing.drivers import (
+    HostConformance,
+    ProgrammableConformance,
+    UnreadableDeviceConformance,
+)
+from cyborg.testing.hosts import Manifest
 from cyborg.tests.unit.drivers.helpers import HOST, make_conf, make_environment, make_handle
 
 IMAGE, OTHER_IMAGE = str(UUID(int=1)), str(UUID(int=2))
@@ -57,6 +62,16 @@ class TestFakeDriverWithAllThatCanBe(ProgrammableConformance, UnreadableDeviceCo
 
     def spoil(self, directory: Path) -> None:
         self.made.environment.conf.set_override("unreadable", [2], "fake_driver")
+
+
+class TestFakeDriverOnAHost(HostConformance):
+    """It finds nothing there and looks at nothing; its devices live through the same."""
+
+    driver_class = FakeDriver
+    hosts = ("empty-host",)
+
+    def options(self, manifest: Manifest) -> Mapping[str, Mapping[str, object]]:
+        return {"fake_driver": {"devices": 2, "handles": 3, "whole": True}}
 
 
 @pytest.fixture

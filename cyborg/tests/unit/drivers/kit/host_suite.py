@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from cyborg.drivers.contract import Discovery, DriverError, Handle
+from cyborg.drivers.contract import DeviceReport, Discovery, DriverError, Handle
+from cyborg.drivers.host.pci import is_vfio, read_function
 from cyborg.drivers.pci.driver import PciDriver
 from cyborg.testing.drivers import HostConformance
 from cyborg.testing.hosts import Manifest
@@ -71,6 +72,7 @@ class TestReportsWhatIsGiven(Asked):
     """Its report is another one while a server has something."""
 
     broken = (
+        "test_a_guest_takes_it_from_its_driver",
         "test_a_handle_is_given_and_taken_back",
         "test_a_verb_that_fails_leaves_nothing_half_done",
     )
@@ -85,6 +87,20 @@ class TestReportsWhatIsGiven(Asked):
                 found,
                 devices=tuple(replace(each, vendor_board_info=facts) for each in found.devices),
             )
+
+
+class TestReportsWhoHasIt(Asked):
+    broken = ("test_a_guest_takes_it_from_its_driver",)
+
+    class driver_class(PciDriver):
+        def discover(self) -> Discovery:
+            found = super().discover()
+            return replace(found, devices=tuple(map(self._with_driver, found.devices)))
+
+        def _with_driver(self, device: DeviceReport) -> DeviceReport:
+            function = read_function(self.environment.host, device.identity)
+            facts = {} if function is None else {"driver": str(is_vfio(function.driver))}
+            return replace(device, vendor_board_info=facts)
 
 
 class TestBeginsOnlyOnce(Asked):
