@@ -5,70 +5,32 @@ It lies in ``cyborg/tests/unit/drivers/outside``, and is installed as pip instal
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cyborg.domain.clock import new_uuid
 from cyborg.tests.functional.processes.harness import COMMANDS, Api, Process, free_port, wait_for
+from cyborg.tests.functional.processes.packages import ROOT, Package, install
 
-ROOT = Path(__file__).parents[4]
-PACKAGE = ROOT / "cyborg" / "tests" / "unit" / "drivers" / "outside"
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """The package: where its source is, and where pip has put it."""
-
-    source: Path
-    site: Path
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """Return what makes a process find it."""
-        return {"PYTHONPATH": f"{self.site}{os.pathsep}{ROOT}", "PYTHONWARNINGS": "ignore"}
-
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command where the package is installed."""
-        return subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            cwd=self.source,
-            # Of pytest's plugins none is needed, and some take seconds to import.
-            env={**os.environ, **self.environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-            check=False,
-        )
+SOURCE = ROOT / "cyborg" / "tests" / "unit" / "drivers" / "outside"
 
 
 @pytest.fixture(scope="module")
-def outside(tmp_path_factory: pytest.TempPathFactory) -> Outside:
-    """The package, installed without a network beside the environment of the tests."""
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """The package, as pip installs any other."""
     folder = tmp_path_factory.mktemp("outside")
-    # A copy, since a build writes beside the source.
-    source = Path(shutil.copytree(PACKAGE, folder / "source"))
-    site = folder / "site"
-    offline = ["--isolated", "--no-index", "--no-deps", "--no-build-isolation"]
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", *offline, f"--target={site}", str(source)],
-        check=True,
-        timeout=120,
-    )
-    return Outside(source, site)
+    return install(Path(shutil.copytree(SOURCE, folder / "source")), folder / "site")
 
 
 class Service:
     """The standalone service, whose agent uses the package's driver."""
 
-    def __init__(self, folder: Path, outside: Outside) -> None:
+    def __init__(self, folder: Path, outside: Package) -> None:
         self.api = Api(f"http://127.0.0.1:{free_port()}")
         self.folder = folder
         self.process = Process(
@@ -100,7 +62,7 @@ class Service:
 
 
 @pytest.fixture
-def service(tmp_path: Path, outside: Outside) -> Iterator[Service]:
+def service(tmp_path: Path, outside: Package) -> Iterator[Service]:
     """The service, not running yet."""
     service = Service(tmp_path, outside)
     yield service
@@ -108,14 +70,14 @@ def service(tmp_path: Path, outside: Outside) -> Iterator[Service]:
         service.process.end(signal.SIGKILL)
 
 
-def test_it_passes_the_kit(outside: Outside) -> None:
+def test_it_passes_the_kit(outside: Package) -> None:
     done = outside.run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
     assert "skipped" not in done.stdout
 
 
-def test_its_options_are_in_the_sample(outside: Outside) -> None:
+def test_its_options_are_in_the_sample(outside: Package) -> None:
     done = outside.run(str(COMMANDS / "oslo-config-generator"), "--namespace", "cyborg")
     assert done.returncode == 0, done.stderr
     assert "[acme]" in done.stdout
