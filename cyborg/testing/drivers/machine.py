@@ -77,7 +77,7 @@ class Machine:
         :param state: where drivers keep what they know.
         :param conf: options, those of the driver included.
         :param files: its files, where not all of them are as they are.
-        :param kernel: its kernel, where a test looks at what is written.
+        :param kernel: its kernel, where that does more than answer.
         """
         self.root = root
         self.conf = conf
