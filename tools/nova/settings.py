@@ -70,6 +70,7 @@ def of_controller(name: str, folder: Path, facts: Mapping[str, str], port: int) 
             "job_poll_interval": 0.5,
             "job_lease": 10,
             "provider_comparison_interval": COMPARISON,
+            "release_attempts": 2,
             "leftover_comparison_interval": 2,
             "leftover_grace_period": 4,
             "request_expiry": 86400,
