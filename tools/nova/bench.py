@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 from arqs import Arq
 from cloud import PREFIX, Cloud
-from placement import provider_uuid
+from hardware import Deployable, Hardware
 from report import Report
 from service import Service
 from stack import Stack
 from waiting import Unexpected, eventually, expect
-
-ONE_FPGA = [{"resources:FPGA": "1", "trait:CUSTOM_FAKE_DEVICE": "required"}]
 
 
 class Bench:
@@ -53,9 +52,9 @@ class Bench:
         return f"{PREFIX}-{what}-{next(self._number)}"
 
     def flavor(self, groups: list[dict[str, str]] | None = None) -> str:
-        """Make a profile, of one FPGA by default, and a flavor that names it; return its id."""
+        """Make a profile, of one unit by default, and a flavor that names it; return its id."""
         name = self.name("flavor")
-        self.keep_profile(self.cloud.make_profile(name, groups or ONE_FPGA))
+        self.keep_profile(self.cloud.make_profile(name, groups or self.hardware.groups))
         flavor = self.cloud.make_flavor(name, name)
         self._flavors.append(flavor)
         return flavor
@@ -93,9 +92,26 @@ class Bench:
         """Return the flow's servers that were not deleted."""
         return list(self._servers)
 
-    def fake(self, **changes: Any) -> None:
-        """Change the fake devices; returns when Placement has heard of it too."""
-        self.service.fake(**changes)
+    # -- the hardware
+
+    @property
+    def hardware(self) -> Hardware:
+        """What the hosts have."""
+        return self.service.hardware
+
+    def deployable(self, host: str) -> Deployable:
+        """Return what a host has, if that is one deployable only."""
+        return self.hardware.deployable(host)
+
+    def equip(self, hardware: type[Hardware]) -> None:
+        """Let the hosts have hardware of a kind; if it is another one, all begins anew."""
+        if not isinstance(self.hardware, hardware):
+            self.service.equip(hardware)
+            self.fresh()
+
+    def change(self, **changes: Any) -> None:
+        """Change the hardware; returns when Placement has heard of it too."""
+        self.service.change(**changes)
         self.wait_for_providers()
 
     # -- looking
@@ -103,11 +119,7 @@ class Bench:
     def wait_for_providers(self, patience: float = 30) -> None:
         """Wait until Placement has all providers as they must be."""
 
-        def look() -> None:
-            for host in self.hosts:
-                self.placement.expect_whole(host, self.service.handles(), self._quarantined(host))
-
-        eventually(look, patience)
+        eventually(self._expect_providers, patience)
 
     def holds(self, server: str, count: int = 1, *, host: str | None = None) -> list[Arq]:
         """Wait until a server has just so many accelerators, in every respect; return its ARQs.
@@ -122,20 +134,22 @@ class Bench:
         expect(not arqs, f"ARQs are left: {', '.join(arqs)}")
         left = {what: n for what, n in self.database.leftovers().items() if n}
         expect(not left, f"in our database are left: {left}")
-        for host in self.hosts:
-            consumers = self.placement.consumers(provider_uuid(host))
-            expect(not consumers, f"allocations are left on {host}: {', '.join(consumers)}")
-            self.placement.expect_whole(host, self.service.handles(), self._quarantined(host))
-        total = self.service.handles() * len(self.hosts)
-        clean = sum(self.database.clean_handles(provider_uuid(host)) for host in self.hosts)
+        total = clean = 0
+        for deployable in self.hardware.deployables():
+            consumers = self.placement.consumers(deployable.uuid)
+            expect(not consumers, f"allocations of {deployable.name}: {', '.join(consumers)}")
+            total += deployable.total
+            clean += self.database.clean_handles(deployable.uuid)
+        self._expect_providers()
         expect(
             clean + len(self.database.quarantined()) == total,
             f"{clean} of {total} handles are free",
         )
 
-    def _quarantined(self, host: str) -> int:
-        provider = provider_uuid(host)
-        return sum(row["provider"] == provider for row in self.database.quarantined())
+    def _expect_providers(self) -> None:
+        quarantined = Counter(row["provider"] for row in self.database.quarantined())
+        for deployable in self.hardware.deployables():
+            self.placement.expect_whole(deployable, quarantined[deployable.uuid])
 
     def _expect_holds(self, server: str, count: int, host: str | None) -> list[Arq]:
         arqs = self.cloud.arqs(server)
@@ -145,11 +159,11 @@ class Bench:
             expect(arq["instance_uuid"] == server, f"an ARQ is of {arq['instance_uuid']}")
             owner = arq["project_id"].replace("-", "")
             expect(owner == self.cloud.demo_project, f"an ARQ belongs to project {owner}")
-            expect(arq["attach_handle_type"] == "TEST_PCI", f"an ARQ without its handle: {arq}")
+            self.hardware.expect_handle(arq)
             expect(host in (None, arq["hostname"]), f"an ARQ is on {arq['hostname']}, not {host}")
-            provider = provider_uuid(arq["hostname"])
-            expect(arq["device_rp_uuid"] == provider, f"an ARQ of provider {arq['device_rp_uuid']}")
-        allocated = self.placement.allocated(server)
+            ours = [each.uuid for each in self.hardware.deployables(arq["hostname"])]
+            expect(arq["device_rp_uuid"] in ours, f"an ARQ of provider {arq['device_rp_uuid']}")
+        allocated = self.placement.allocated(server, self.hardware.resource_class)
         wanted = {arq["device_rp_uuid"] for arq in arqs}
         expect(
             set(allocated) == wanted and sum(allocated.values()) == count,
@@ -224,7 +238,7 @@ class Bench:
         for flavor in cloud.admin.compute.flavors():
             if flavor.name.startswith(PREFIX):
                 cloud.admin.compute.delete_flavor(flavor)
-        ours = [provider_uuid(host) for host in self.hosts]
+        ours = {deployable.uuid for deployable in self.hardware.deployables()}
         for provider in {*ours, *self.placement.ours()}:
             for consumer in self.placement.consumers(provider):
                 expect(cloud.status(consumer) == "gone", f"{consumer} has something of {provider}")

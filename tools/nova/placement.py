@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Iterable
 from typing import Any
 
+from hardware import Deployable
 from waiting import expect
 
-RESOURCE_CLASS = "FPGA"
-TRAIT = "CUSTOM_FAKE_DEVICE"
 OWNER = "OWNER_CYBORG"
 
 _VERSION = "1.36"
-
-
-def provider_name(host: str) -> str:
-    """Return the name of the provider of a host's first fake device."""
-    return f"{host}_FakeDevice"
-
-
-def provider_uuid(host: str) -> str:
-    """Return the uuid of the provider of a host's first fake device."""
-    return str(uuid.uuid3(uuid.NAMESPACE_DNS, provider_name(host)))
 
 
 class Placement:
@@ -41,10 +30,17 @@ class Placement:
         found = self._get(f"/resource_providers?required={OWNER}")["resource_providers"]
         return [provider["uuid"] for provider in found]
 
-    def inventory(self, provider: str) -> dict[str, Any]:
-        """Return the inventory of our resource class."""
+    def inventories(self, provider: str) -> dict[str, dict[str, Any]]:
+        """Return the inventories of a provider by resource class, none if it is not there."""
         answer = self._get(f"/resource_providers/{provider}/inventories", missing={})
-        inventory: dict[str, Any] = answer.get("inventories", {}).get(RESOURCE_CLASS, {})
+        inventories: dict[str, dict[str, Any]] = answer.get("inventories", {})
+        return inventories
+
+    def inventory(self, provider: str) -> dict[str, Any]:
+        """Return the inventory of a provider of ours, which has one only."""
+        found = self.inventories(provider)
+        expect(len(found) == 1, f"the provider {provider} has inventories {found}")
+        [inventory] = found.values()
         return inventory
 
     def traits(self, provider: str) -> set[str]:
@@ -56,17 +52,17 @@ class Placement:
     def used(self, provider: str) -> int:
         """Return how much of a provider is allocated."""
         answer = self._get(f"/resource_providers/{provider}/usages", missing={})
-        return int(answer.get("usages", {}).get(RESOURCE_CLASS, 0))
+        return sum(answer.get("usages", {}).values())
 
     def consumers(self, provider: str) -> list[str]:
         """Return who has something of a provider."""
         answer = self._get(f"/resource_providers/{provider}/allocations", missing={})
         return sorted(answer.get("allocations", {}))
 
-    def allocated(self, consumer: str) -> dict[str, int]:
-        """Return how much of our resource class a consumer has, by provider."""
+    def allocated(self, consumer: str, resource_class: str) -> dict[str, int]:
+        """Return how much of a resource class a consumer has, by provider."""
         allocations = self._get(f"/allocations/{consumer}")["allocations"]
-        amounts = {p: a["resources"].get(RESOURCE_CLASS, 0) for p, a in allocations.items()}
+        amounts = {p: a["resources"].get(resource_class, 0) for p, a in allocations.items()}
         return {provider: amount for provider, amount in amounts.items() if amount}
 
     def free(self, provider: str) -> int:
@@ -80,24 +76,27 @@ class Placement:
 
     # -- checking
 
-    def expect_whole(self, host: str, total: int, reserved: int = 0) -> None:
-        """Fail unless the provider of a host's device is all that it must be.
+    def expect_whole(self, deployable: Deployable, reserved: int = 0) -> None:
+        """Fail unless the provider of a deployable is all that it must be.
 
         :raises Unexpected: with what is wrong.
         """
-        provider = provider_uuid(host)
+        name, total = deployable.name, deployable.total
         providers = self.providers()
-        expect(provider in providers, f"there is no provider {provider_name(host)}")
-        found = providers[provider]
-        expect(found["name"] == provider_name(host), f"its name is {found['name']}")
+        expect(deployable.uuid in providers, f"there is no provider {name}")
+        found = providers[deployable.uuid]
+        expect(found["name"] == name, f"its name is {found['name']}, not {name}")
         parent = providers.get(found["parent_provider_uuid"], {}).get("name")
-        expect(parent == host, f"its parent is {parent}, not {host}")
-        inventory = self.inventory(provider)
+        expect(parent == deployable.host, f"the parent of {name} is {parent}")
+        inventories = self.inventories(deployable.uuid)
+        classes = list(inventories)
+        expect(classes == [deployable.resource_class], f"{name} has inventories of {classes}")
+        inventory = inventories[deployable.resource_class]
         seen = {key: inventory.get(key) for key in ("total", "reserved")}
-        expect(seen == {"total": total, "reserved": reserved}, f"inventory of {host}: {inventory}")
-        expect(inventory["max_unit"] >= total, f"max_unit of {host}: {inventory}")
-        missing = {TRAIT, OWNER} - self.traits(provider)
-        expect(not missing, f"traits of {host} without {', '.join(sorted(missing))}")
+        expect(seen == {"total": total, "reserved": reserved}, f"inventory of {name}: {inventory}")
+        expect(inventory["max_unit"] >= total, f"max_unit of {name}: {inventory}")
+        missing = {*deployable.traits, OWNER} - self.traits(deployable.uuid)
+        expect(not missing, f"traits of {name} without {', '.join(sorted(missing))}")
 
     # -- meddling
 
@@ -109,11 +108,11 @@ class Placement:
         """Take away all that a consumer has."""
         self._change("DELETE", f"/allocations/{consumer}")
 
-    def set_inventory(self, provider: str, total: int) -> None:
-        """Give a provider another amount, and nothing reserved."""
-        generation = self._generation(provider)
+    def set_inventory(self, deployable: Deployable, total: int) -> None:
+        """Give a deployable's provider another amount, and nothing reserved."""
+        generation = self._generation(deployable.uuid)
         inventory = {"resource_provider_generation": generation, "total": total}
-        path = f"/resource_providers/{provider}/inventories/{RESOURCE_CLASS}"
+        path = f"/resource_providers/{deployable.uuid}/inventories/{deployable.resource_class}"
         self._change("PUT", path, inventory)
 
     def set_traits(self, provider: str, traits: list[str]) -> None:
@@ -121,13 +120,19 @@ class Placement:
         body = {"resource_provider_generation": self._generation(provider), "traits": traits}
         self._change("PUT", f"/resource_providers/{provider}/traits", body)
 
-    def delete_trait(self, name: str) -> None:
-        """Forget a trait that no provider has."""
-        self._change("DELETE", f"/traits/{name}")
+    def custom_names(self) -> set[str]:
+        """Return the paths of the traits and resource classes that are not of the standard."""
+        traits = self._get("/traits?name=startswith:CUSTOM_")["traits"]
+        classes = self._get("/resource_classes")["resource_classes"]
+        names = [found["name"] for found in classes if found["name"].startswith("CUSTOM_")]
+        return {f"/traits/{name}" for name in traits} | {
+            f"/resource_classes/{name}" for name in names
+        }
 
-    def has_trait(self, name: str) -> bool:
-        """Return whether a trait exists."""
-        return bool(self._get(f"/traits?name=in:{name}")["traits"])
+    def forget_names(self, paths: Iterable[str]) -> None:
+        """Forget traits and resource classes that no provider has."""
+        for path in paths:
+            self._change("DELETE", path)
 
     def _generation(self, provider: str) -> int:
         return int(self._get(f"/resource_providers/{provider}")["generation"])

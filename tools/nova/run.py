@@ -60,9 +60,9 @@ def main() -> int:
 
     interruptible()
     good = False
-    session = Session(keep=arguments.keep, uwsgi=arguments.uwsgi)
+    session = Session(flows, keep=arguments.keep, uwsgi=arguments.uwsgi)
     try:
-        good = session.go(flows)
+        good = session.go()
     except KeyboardInterrupt:
         print("\ninterrupted: cleaning up", flush=True)
         return 130

@@ -13,9 +13,10 @@ import settings
 from bootstrap import REPOSITORY
 from commands import run
 from database import Database
+from hardware import Hardware
 from process import Process
 from proxy import Proxy, address_in, through
-from settings import CONDUCTORS, FAKE
+from settings import CONDUCTORS
 from stack import Stack
 from waiting import Hopeless, wait_for
 
@@ -26,7 +27,9 @@ _RELOADED = "configuration read again"
 class Service:
     """The processes of one deployment, with a database of their own."""
 
-    def __init__(self, folder: Path, stack: Stack, *, uwsgi: bool = False) -> None:
+    def __init__(
+        self, folder: Path, stack: Stack, hardware: type[Hardware], *, uwsgi: bool = False
+    ) -> None:
         self.url = f"http://127.0.0.1:{stack.port}"
         self.hosts = stack.hosts
         self.database = Database(stack.facts["MS_DB_URL"])
@@ -45,7 +48,7 @@ class Service:
         self._uwsgi = uwsgi
         self._commands = REPOSITORY / ".venv" / "bin"
         self._processes: dict[str, Process] = {}
-        self._fake = dict(FAKE)
+        self.equip(hardware)
 
     # -- all of it
 
@@ -61,8 +64,8 @@ class Service:
             self.launch(name)
 
     def prepare(self) -> None:
-        """Make an empty database with our schema, and healthy fake devices."""
-        self._fake = dict(FAKE)
+        """Make an empty database with our schema, and healthy hardware."""
+        self.hardware.build()
         self.database.recreate()
         path = self._write("dbsync")
         run([str(self._commands / "cyborg-dbsync"), "--config-file", path, "upgrade"])
@@ -112,16 +115,18 @@ class Service:
         """Return the ends of all logs."""
         return {f"{name}.log": self.log(name)[-60_000:] for name in self._processes}
 
-    # -- the fake driver
+    # -- the hardware
 
-    def fake(self, **changes: Any) -> None:
-        """Change the fake devices of all hosts; settings that are not named get their default.
+    def equip(self, hardware: type[Hardware]) -> None:
+        """Let the hosts have hardware of another kind from the next start on."""
+        self.hardware = hardware(self._folder, self.hosts)
+
+    def change(self, **changes: Any) -> None:
+        """Change the hardware of all hosts; what is not named is as between the flows.
 
         Returns when the agents have taken it and the conductor knows of it.
         """
-        wanted = {**FAKE, **changes}
-        if wanted != self._fake:
-            self._fake = wanted
+        if self.hardware.change(**changes):
             for host in self.hosts:
                 self._reload(self._processes[host])
         self.wait_for_reports()
@@ -129,10 +134,6 @@ class Service:
     def wait_for_reports(self) -> None:
         """Wait until the conductor has recorded the devices as they are now."""
         wait_for("the agents' reports of their devices", self._reported, 40)
-
-    def handles(self) -> int:
-        """Return how many attach handles each device has."""
-        return int(self._fake["handles"])
 
     # -- how
 
@@ -158,25 +159,25 @@ class Service:
             )
 
     def _reported(self) -> bool:
-        fake = self._fake
-        total = int(fake["handles"])
-        rows = self.database.deployables().values()
-        ready = sum(handles for _, handles in rows) + len(self.database.quarantined())
-        prepare = bool(fake["prepare_delay"] or fake["prepare_failures"])
-        release = prepare or bool(fake["release_delay"] or fake["release_failures"])
+        wanted = {each.uuid: each.total for each in self.hardware.deployables()}
+        rows = self.database.deployables()
+        ready = sum(handles for _, handles in rows.values()) + len(self.database.quarantined())
         return (
-            len(rows) == len(self.hosts) * int(fake["devices"])
-            and all(accelerators == total for accelerators, _ in rows)
-            and ready == total * len(rows)
-            and self.database.count_of_kind(prepare, release) == len(rows)
+            {provider: accelerators for provider, (accelerators, _) in rows.items()} == wanted
+            and ready == sum(wanted.values())
+            and self.database.count_of_kind(*self.hardware.needs()) == len(rows)
         )
 
     def _command(self, name: str, uwsgi: bool) -> tuple[list[str], dict[str, str]]:
         path = self._write(name)
         if name == "api" and uwsgi:
             return self._uwsgi_command(path)
-        command = "api" if name == "api" else "conductor" if name in CONDUCTORS else "agent"
-        return [str(self._commands / f"cyborg-{command}"), "--config-file", path], {}
+        if name in self.hosts:
+            command = self.hardware.agent(self._commands, name)
+        else:
+            program = "api" if name == "api" else "conductor"
+            command = [str(self._commands / f"cyborg-{program}")]
+        return [*command, "--config-file", path], {}
 
     def _uwsgi_command(self, config: str) -> tuple[list[str], dict[str, str]]:
         # Where cyborg.wsgi.api finds its configuration: the home directory's .cyborg.
@@ -196,7 +197,7 @@ class Service:
 
     def _write(self, name: str) -> str:
         if name in self.hosts:
-            values = settings.of_agent(name, self._folder, self._facts, self._fake)
+            values = settings.of_agent(name, self._folder, self._facts, self.hardware)
         else:
             values = settings.of_controller(name, self._folder, self._facts, self._port)
         return settings.write(self._folder / f"{name}.conf", values)

@@ -12,7 +12,6 @@ from bench import Bench
 from cloud import Cloud
 from commands import run, uninterrupted
 from flows import Flow
-from placement import TRAIT
 from report import FlowEnded, Report
 from service import Service
 from stack import Stack
@@ -21,23 +20,25 @@ from stack import Stack
 class Session:
     """Call :meth:`go` once, and :meth:`leave` in any case."""
 
-    def __init__(self, *, keep: bool, uwsgi: bool) -> None:
+    def __init__(self, flows: Sequence[Flow], *, keep: bool, uwsgi: bool) -> None:
+        self._flows = flows
         self._keep = keep
         self._folder = Path(tempfile.mkdtemp(prefix="cyborg-nova-"))
         self._stack = Stack()
-        self._service = Service(self._folder, self._stack, uwsgi=uwsgi)
+        self._service = Service(self._folder, self._stack, flows[0].hardware, uwsgi=uwsgi)
         self._bench: Bench | None = None
-        self._had_trait = True
+        #: Names in Placement that were there before us; none is ours until we know them.
+        self._names: set[str] | None = None
 
-    def go(self, flows: Sequence[Flow]) -> bool:
-        """Run flows; return whether every check has passed."""
+    def go(self) -> bool:
+        """Run the flows; return whether every check has passed."""
         print("starting the stack and our service", flush=True)
         self._stack.start()
         _delete_queues()
         # Before anybody has a token: each has the catalogue of its time.
         self._stack.offer(f"{self._service.url}/v2")
         cloud = Cloud()
-        self._had_trait = cloud.placement.has_trait(TRAIT)
+        self._names = cloud.placement.custom_names()
         report = Report(self._save)
         self._bench = bench = Bench(self._stack, self._service, cloud, report)
         self._stack.mark()
@@ -50,7 +51,7 @@ class Session:
                     bench.wait_for_providers(60)
         except FlowEnded:
             return report.summary()
-        for flow in flows:
+        for flow in self._flows:
             flow.run(bench)
         return report.summary()
 
@@ -63,8 +64,7 @@ class Session:
         if bench is not None:
             _attempt("what is left in the cloud", bench.sweep)
             _attempt("our database", bench.database.recreate)
-            if not self._had_trait:
-                _attempt("our trait", lambda: bench.placement.delete_trait(TRAIT))
+            _attempt("our traits and classes", lambda: self._forget_names(bench))
         _attempt("our queues", _delete_queues)
         with uninterrupted():
             _attempt("the stack", lambda: self._stack.leave(self._keep))
@@ -72,6 +72,18 @@ class Session:
             shutil.rmtree(self._folder)
         else:
             print(f"logs are in {self._folder}", flush=True)
+
+    def _forget_names(self, bench: Bench) -> None:
+        ours = {
+            path
+            for hardware in {flow.hardware for flow in self._flows}
+            for path in (
+                f"/resource_classes/{hardware.resource_class}",
+                *(f"/traits/{trait}" for trait in hardware.traits),
+            )
+        }
+        if self._names is not None:
+            bench.placement.forget_names(ours & bench.placement.custom_names() - self._names)
 
     def _save(self, name: str, trace: str) -> str:
         assert self._bench is not None

@@ -6,22 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hardware import Hardware
+
 Settings = dict[str, dict[str, Any]]
 
 CONDUCTORS = ("conductor1", "conductor2")
 
 #: Seconds between two comparisons with Placement.
 COMPARISON = 5
-
-#: [fake_driver] as it is between the flows.
-FAKE: Mapping[str, Any] = {
-    "devices": 1,
-    "handles": 16,
-    "prepare_delay": 0,
-    "prepare_failures": 0,
-    "release_delay": 0,
-    "release_failures": 0,
-}
 
 
 def of_any(name: str, folder: Path, facts: Mapping[str, str]) -> Settings:
@@ -39,14 +31,12 @@ def of_any(name: str, folder: Path, facts: Mapping[str, str]) -> Settings:
     }
 
 
-def of_agent(
-    host: str, folder: Path, facts: Mapping[str, str], fake: Mapping[str, Any]
-) -> Settings:
+def of_agent(host: str, folder: Path, facts: Mapping[str, str], hardware: Hardware) -> Settings:
     """Return the settings of a host's agent, which has neither database nor credentials."""
     return {
         **of_any(host, folder, facts),
-        "agent": {"resource_provider_name": host, "enabled_drivers": "fake_driver"},
-        "fake_driver": dict(fake),
+        "agent": {"resource_provider_name": host, "enabled_drivers": hardware.driver},
+        **hardware.settings(),
     }
 
 

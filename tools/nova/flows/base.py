@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fake_devices import FakeDevices
+from hardware import Hardware
 from waiting import eventually
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ class Flow:
 
     name: str
     work: Callable[[Bench], None]
+    #: What the hosts must have for it.
+    hardware: type[Hardware] = FakeDevices
 
     @property
     def summary(self) -> str:
@@ -32,6 +36,7 @@ class Flow:
         with bench.report.flow(self.name) as outcome:
             bench.stack.mark()
             with bench.report.to_its_end():
+                bench.equip(self.hardware)
                 self.work(bench)
             with bench.check("nothing is left afterwards"):
                 _tidy(bench)
@@ -43,6 +48,6 @@ class Flow:
 
 def _tidy(bench: Bench) -> None:
     bench.clean_up()
-    bench.service.fake()
+    bench.service.change()
     eventually(bench.expect_nothing_left, PATIENCE)
     bench.forget_profiles()

@@ -14,14 +14,13 @@ from flows.base import Flow
 if TYPE_CHECKING:
     from bench import Bench
 
-GROUPS = json.dumps([{"resources:FPGA": "1", "trait:CUSTOM_FAKE_DEVICE": "required"}])
-
 
 def boot(bench: Bench) -> None:
     """An operator makes profile and flavor, a member boots and deletes a server."""
     name = bench.name("cli")
+    groups = json.dumps(bench.hardware.groups)
     with bench.need("the operator creates a device profile"):
-        made = shown("admin", "accelerator", "device", "profile", "create", name, GROUPS)
+        made = shown("admin", "accelerator", "device", "profile", "create", name, groups)
         bench.keep_profile(made["uuid"])
     with bench.need("the operator creates a flavor that names it"):
         sizes = ("--ram", "64", "--vcpus", "1", "--disk", "1")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from arqs import fault, handle
-from placement import provider_uuid
 from settings import COMPARISON
 from waiting import eventually, expect, steadily
+from watch import Watch
 
 from flows.base import Flow
 from flows.limits import NO_HOST
@@ -18,52 +18,21 @@ if TYPE_CHECKING:
     from bench import Bench
 
 
-class Watch:
-    """Looks in the background whether Placement offers more than there is."""
-
-    def __init__(self, bench: Bench, provider: str) -> None:
-        self._bench = bench
-        self._provider = provider
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.looks = 0
-        self.wrong: list[str] = []
-
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(0.05):
-            # Placement first: while handles are cleaned, their number only grows.
-            try:
-                offered = self._bench.placement.free(self._provider)
-                clean = self._bench.database.clean_handles(self._provider)
-            except Exception as error:  # to be told by the check, not by a thread
-                self.wrong.append(f"cannot look: {error}")
-                continue
-            self.looks += 1
-            if offered > clean:
-                self.wrong.append(f"{offered} offered, {clean} clean")
-
-    def expect_nothing_wrong(self) -> None:
-        """Fail if more was ever offered than was clean."""
-        expect(not self.wrong, f"wrong in {len(self.wrong)} looks: {self.wrong[:3]}")
-        expect(self.looks > 5, f"only {self.looks} looks")
+def _offered_unclean(bench: Bench, provider: str) -> str | None:
+    # Placement first: while handles are cleaned, their number only grows.
+    offered = bench.placement.free(provider)
+    clean = bench.database.clean_handles(provider)
+    return f"{offered} offered, {clean} clean" if offered > clean else None
 
 
 def cleaning(bench: Bench) -> None:
     """Slow cleaning: the device is offered to nobody until it is clean."""
-    bench.fake(release_delay=5)
+    bench.change(release_delay=5)
     with bench.need("boots"):
         [server] = bench.booted(bench.flavor())
         [arq] = bench.holds(server)
     provider = arq["device_rp_uuid"]
-    with Watch(bench, provider) as watch:
+    with Watch(partial(_offered_unclean, bench, provider)) as watch:
         with bench.check("Nova's DELETE is answered: the device is reserved by then"):
             status = bench.cloud.delete_arqs_as_nova(server)
             inventory = bench.placement.inventory(provider)
@@ -76,7 +45,7 @@ def cleaning(bench: Bench) -> None:
         [server] = bench.booted(bench.flavor())
         [arq] = bench.holds(server)
     provider = arq["device_rp_uuid"]
-    with Watch(bench, provider) as watch:
+    with Watch(partial(_offered_unclean, bench, provider)) as watch:
         _expect_cleaned(bench, server, provider)
     with bench.check("nor when Nova deletes it in its own time"):
         watch.expect_nothing_wrong()
@@ -98,7 +67,7 @@ def quarantine(bench: Bench) -> None:
     """Cleaning that fails: the handle is kept from everybody, for good."""
     bench.spoilt = True
     flavor = bench.flavor()
-    bench.fake(handles=2, release_failures=-1)
+    bench.change(handles=2, release_failures=-1)
     with bench.need("boots"):
         [server] = bench.booted(flavor)
         [arq] = bench.holds(server)
@@ -115,7 +84,7 @@ def quarantine(bench: Bench) -> None:
     with bench.check("it stays so"):
         steadily(lambda: _expect_reserved(bench, provider), 1.5 * COMPARISON)
     with bench.need("three servers have the other three handles"):
-        bench.fake(handles=2)
+        bench.change(handles=2)
         servers = bench.booted(flavor, 3)
         handles = {handle(bench.holds(server)[0]) for server in servers}
         expect(len(handles) == 3, f"handles: {handles}")
@@ -131,8 +100,8 @@ def quarantine(bench: Bench) -> None:
 
 
 def _expect_reserved(bench: Bench, provider: str) -> None:
-    host = next(host for host in bench.hosts if provider_uuid(host) == provider)
-    bench.placement.expect_whole(host, bench.service.handles(), 1)
+    [deployable] = [each for each in bench.hardware.deployables() if each.uuid == provider]
+    bench.placement.expect_whole(deployable, 1)
 
 
 FLOWS = (Flow("cleaning", cleaning), Flow("quarantine", quarantine))

@@ -39,7 +39,8 @@ def _try_client(bench: Bench, what: str, client: str, arq: dict[str, Any]) -> No
         expect(hosts == set(bench.hosts), f"devices of {hosts}")
     with bench.check(f"{what}: deployable list"):
         names = {row["name"] for row in listed("admin", "deployable")}
-        expect(names == {f"{host}_FakeDevice" for host in bench.hosts}, f"deployables {names}")
+        wanted = {deployable.name for deployable in bench.hardware.deployables()}
+        expect(names == wanted, f"deployables {names}")
     for cloud, seen in {"admin": [uuid], "demo": [uuid], "other": []}.items():
         with bench.check(f"{what}: arq list as {cloud}"):
             found = [row["uuid"] for row in listed(cloud, "arq")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from placement import provider_uuid
 from waiting import eventually, expect, wait_for
 
 from flows.base import Flow
@@ -63,8 +62,8 @@ def _holds_on(bench: Bench, server: str, host: str) -> None:
         plain = (*seen[:3], seen[3].replace("-", ""))
         expect(plain == ("Bound", host, server, owner), f"its ARQ is {seen}")
         expect(bench.database.owned_handles() == 1, "more than one handle is taken")
-        allocated = bench.placement.allocated(server)
-        expect(provider_uuid(host) in allocated, f"its allocations are {allocated}")
+        allocated = bench.placement.allocated(server, bench.hardware.resource_class)
+        expect(bench.deployable(host).uuid in allocated, f"its allocations are {allocated}")
 
     eventually(look)
 
@@ -75,11 +74,12 @@ def _expect_on(bench: Bench, server: str, host: str) -> None:
 
 
 def _expect_unused(bench: Bench, host: str) -> None:
-    consumers = bench.placement.consumers(provider_uuid(host))
+    deployable = bench.deployable(host)
+    consumers = bench.placement.consumers(deployable.uuid)
     expect(not consumers, f"allocations are left there: {consumers}")
-    bench.placement.expect_whole(host, bench.service.handles())
-    clean = bench.database.clean_handles(provider_uuid(host))
-    expect(clean == bench.service.handles(), f"only {clean} handles are free there")
+    bench.placement.expect_whole(deployable)
+    clean = bench.database.clean_handles(deployable.uuid)
+    expect(clean == deployable.total, f"only {clean} handles are free there")
 
 
 FLOWS = (Flow("evacuate", evacuate),)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from placement import provider_uuid
 from settings import COMPARISON, CONDUCTORS
 from waiting import eventually, expect, wait_for
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 def lost_conductor(bench: Bench) -> None:
     """A conductor is killed while four servers wait for their binds: all become ACTIVE."""
     flavor = bench.flavor()
-    bench.fake(prepare_delay=4)
+    bench.change(prepare_delay=4)
     servers = bench.boot(flavor, 4)
     with bench.need("the first bind has begun: a conductor is killed"):
         wait_for_state(bench, servers[0], "BindStarted")
@@ -38,7 +37,7 @@ def lost_conductor(bench: Bench) -> None:
 def lost_agent(bench: Bench) -> None:
     """An agent is killed in the middle of a bind, and started again: ACTIVE."""
     flavor = bench.flavor()
-    bench.fake(prepare_delay=4)
+    bench.change(prepare_delay=4)
     [server] = bench.boot(flavor)
     with bench.need("the bind has begun: the agent is killed, and started a second later"):
         host = wait_for_state(bench, server, "BindStarted")["hostname"]
@@ -71,7 +70,7 @@ def lost_nova(bench: Bench) -> None:
     """nova-api is away when it should hear that a bind is done: it hears it later."""
     flavor = bench.flavor()
     # nova-api takes up to ten seconds to stop.
-    bench.fake(prepare_delay=15)
+    bench.change(prepare_delay=15)
     [server] = bench.boot(flavor)
     with bench.need("the bind has begun: nova-api stops"):
         wait_for_state(bench, server, "BindStarted")
@@ -93,13 +92,14 @@ def lost_nova(bench: Bench) -> None:
 def meddled_placement(bench: Bench) -> None:
     """Somebody changes or deletes our providers in Placement: they are restored."""
     placement = bench.placement
-    first, second = (provider_uuid(host) for host in bench.hosts[:2])
+    deployables = [bench.deployable(host) for host in bench.hosts[:2]]
+    first, second = (deployable.uuid for deployable in deployables)
     patience = 3 * COMPARISON
     with bench.check("a provider is deleted: it comes back"):
         placement.delete_provider(first)
         eventually(lambda: _expect_providers(bench), patience)
     with bench.check("an inventory is changed: it is put right"):
-        placement.set_inventory(second, 3)
+        placement.set_inventory(deployables[1], 3)
         eventually(lambda: _expect_providers(bench), patience)
     with bench.check("a trait is taken away: it comes back"):
         placement.set_traits(first, ["OWNER_CYBORG"])
@@ -115,7 +115,7 @@ def meddled_placement(bench: Bench) -> None:
 
 def _expect_providers(bench: Bench) -> None:
     for host in bench.hosts:
-        bench.placement.expect_whole(host, bench.service.handles())
+        bench.placement.expect_whole(bench.deployable(host))
 
 
 def _answers(bench: Bench, server: str) -> bool:

@@ -20,7 +20,7 @@ def surplus(bench: Bench) -> None:
     """More servers than accelerators: so many run, the others fail, and leave nothing."""
     flavor = bench.flavor()
     with bench.need("each host has one accelerator only"):
-        bench.fake(handles=1)
+        bench.change(handles=1)
     with bench.need("of four servers two are ACTIVE and two are in ERROR"):
         servers = bench.boot(flavor, 4)
         by_status = bench.cloud.settle_any(servers)
@@ -49,9 +49,9 @@ def disabled(bench: Bench) -> None:
 
     def switch(action: str, host: str) -> None:
         openstack("admin", "accelerator", "device", action, devices[host])
-        reserved = 0 if action == "enable" else bench.service.handles()
-        total = bench.service.handles()
-        eventually(lambda: bench.placement.expect_whole(host, total, reserved))
+        deployable = bench.deployable(host)
+        reserved = 0 if action == "enable" else deployable.total
+        eventually(lambda: bench.placement.expect_whole(deployable, reserved))
 
     try:
         with bench.need("the administrator disables a device: all of it is reserved"):

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 def groups(bench: Bench) -> None:
     """Profiles of two units, and of two groups."""
-    one = {"resources:FPGA": "1", "trait:CUSTOM_FAKE_DEVICE": "required"}
+    [one] = bench.hardware.groups
     profiles = {
-        "two units": [{**one, "resources:FPGA": "2"}],
+        "two units": [{**one, f"resources:{bench.hardware.resource_class}": "2"}],
         "two groups": [one, dict(one)],
     }
     for what, profile in profiles.items():

@@ -70,7 +70,7 @@ def _bit_by_bit(bench: Bench) -> None:
 def without(bench: Bench, what: str, away: Callable[[Bench], AbstractContextManager[None]]) -> None:
     """Lose something during a bind: the server becomes ACTIVE when it is back."""
     flavor = bench.flavor()
-    bench.fake(prepare_delay=6)
+    bench.change(prepare_delay=6)
     [server] = bench.boot(flavor)
     with bench.need(f"the bind has begun: {what} is away"):
         wait_for_state(bench, server, "BindStarted")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from placement import provider_uuid
 from waiting import eventually, expect
 
 from flows.base import Flow
@@ -15,20 +14,26 @@ if TYPE_CHECKING:
 
 
 def providers(bench: Bench) -> None:
-    """Each host has our provider below its compute node's, with inventory and traits."""
-    for host in bench.hosts:
-        with bench.need(f"{host} has its provider, whole"):
-            eventually(partial(bench.placement.expect_whole, host, 16), 60)
+    """Each host has our providers below its compute node's, with inventory and traits."""
+    deployables = bench.hardware.deployables()
+    for deployable in deployables:
+        with bench.need(f"{deployable.name} is a provider, whole"):
+            eventually(partial(bench.placement.expect_whole, deployable), 60)
+    wanted = {deployable.uuid for deployable in deployables}
     with bench.check("there are no others of ours"):
-        ours, wanted = set(bench.placement.ours()), {provider_uuid(host) for host in bench.hosts}
+        ours = set(bench.placement.ours())
         expect(ours == wanted, f"others: {ours ^ wanted}")
     with bench.check("the API names the providers"):
-        deployables = bench.cloud.ask("/deployables")["deployables"]
-        seen = {deployable["rp_uuid"] for deployable in deployables}
-        expect(seen == {provider_uuid(host) for host in bench.hosts}, f"it names {seen}")
-    with bench.check("inventories follow the devices"):
-        bench.fake(handles=3)
-        bench.fake(handles=16)
+        listed = bench.cloud.ask("/deployables")["deployables"]
+        seen = {deployable["rp_uuid"] for deployable in listed}
+        expect(seen == wanted, f"it names {seen}")
 
 
-FLOWS = (Flow("providers", providers),)
+def changing(bench: Bench) -> None:
+    """The number of handles changes, and inventories follow."""
+    for handles in (3, 16):
+        with bench.check(f"each device has {handles}"):
+            bench.change(handles=handles)
+
+
+FLOWS = (Flow("providers", providers), Flow("changing", changing))

@@ -19,7 +19,7 @@ NOVA_PATIENCE = 300
 def slow(bench: Bench) -> None:
     """Devices that need time: the server waits in BUILD until Nova has the event."""
     flavor = bench.flavor()
-    bench.fake(prepare_delay=4)
+    bench.change(prepare_delay=4)
     began = time.monotonic()
     with bench.need("the ARQ is BindStarted and the server in BUILD"):
         [server] = bench.boot(flavor)
@@ -42,7 +42,7 @@ def slow(bench: Bench) -> None:
 def failing(bench: Bench) -> None:
     """Devices that cannot be made ready, known at once: ERROR, never ACTIVE."""
     flavor = bench.flavor()
-    bench.fake(prepare_failures=-1)
+    bench.change(prepare_failures=-1)
     [server] = bench.boot(flavor)
     _expect_failure(bench, server, 60)
 
@@ -50,7 +50,7 @@ def failing(bench: Bench) -> None:
 def failing_early(bench: Bench) -> None:
     """Devices that cannot be made ready, known before the server has a host."""
     flavor = bench.flavor()
-    bench.fake(prepare_failures=-1)
+    bench.change(prepare_failures=-1)
     bench.stop_computes()
     [server] = bench.boot(flavor)
     with bench.need("Nova is told that it failed, and answers that there is no host yet"):
@@ -64,7 +64,7 @@ def failing_early(bench: Bench) -> None:
 def failing_late(bench: Bench) -> None:
     """Devices that cannot be made ready, known when nova-compute already waits."""
     flavor = bench.flavor()
-    bench.fake(prepare_failures=-1, prepare_delay=5)
+    bench.change(prepare_failures=-1, prepare_delay=5)
     [server] = bench.boot(flavor)
     with bench.check("nova-compute waits before it is known"):
         wait_for_state(bench, server, "BindStarted")
@@ -75,7 +75,7 @@ def failing_late(bench: Bench) -> None:
 def failing_unheard(bench: Bench) -> None:
     """As failing-late, and Nova gets the event much later: never ACTIVE all the same."""
     flavor = bench.flavor()
-    bench.fake(prepare_failures=-1, prepare_delay=2)
+    bench.change(prepare_failures=-1, prepare_delay=2)
     with bench.stack.held_events():
         [server] = bench.boot(flavor)
         with bench.need("the bind fails, and Nova does not know"):

@@ -25,7 +25,7 @@ def withdrawn(bench: Bench) -> None:
         _boot_and_delete(bench, flavor, 10, 1.5)
     with bench.need("one whose ARQ is bound, and which has no host yet"):
         _delete_without_host(bench, flavor, "Bound")
-    bench.fake(prepare_delay=2)
+    bench.change(prepare_delay=2)
     with bench.need("one whose bind is under way, and which has no host yet"):
         _delete_without_host(bench, flavor, "BindStarted")
     with bench.need("six of them, with binds that take two seconds"):
