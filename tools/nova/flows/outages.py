@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 #: Seconds for which something is away in the middle of a bind.
 AWAY = 5
 
+#: Seconds until nova-compute has asked for the ARQs of a server that it has. It gives up where it
+#: is not answered, and nothing shows when it has asked.
+ASKED = 3
+
 
 def nothing_there(bench: Bench) -> None:
     """Nothing is there when our service starts; it comes bit by bit."""
@@ -70,11 +74,13 @@ def _bit_by_bit(bench: Bench) -> None:
 def without(bench: Bench, what: str, away: Callable[[Bench], AbstractContextManager[None]]) -> None:
     """Lose something during a bind: the server becomes ACTIVE when it is back."""
     flavor = bench.flavor()
-    bench.change(prepare_delay=6)
+    bench.change(prepare_delay=3 + ASKED + AWAY)
     [server] = bench.boot(flavor)
     with bench.need(f"the bind has begun: {what} is away"):
         wait_for_state(bench, server, "BindStarted")
         wait_for("the server to have a host", lambda: bench.cloud.server(server).compute_host, 10)
+        time.sleep(ASKED)
+        expect(bench.database.states(server) == ["BindStarted"], "the bind has ended already")
     with away(bench), bench.check("no process of ours ends"):
         time.sleep(AWAY)
         expect(bench.service.running(), "one has ended")
