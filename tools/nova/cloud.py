@@ -135,6 +135,12 @@ class Cloud:
 
     # -- our API
 
+    def handles(self, deployable: str) -> list[dict[str, Any]]:
+        """Return the attach handles of a deployable, as the administrator sees them."""
+        path = f"/deployables/{deployable}/attach_handles"
+        found: list[dict[str, Any]] = self.ask(path, microversion="2.4")["attach_handles"]
+        return found
+
     def arqs(self, instance: str | None = None, connection: Any = None) -> list[Arq]:
         """Return ARQs, of an instance or all, as the administrator sees them by default."""
         path = "/accelerator_requests" + (f"?instance={instance}" if instance else "")
@@ -146,21 +152,31 @@ class Cloud:
         found = self.ask("/devices")["devices"]
         return {device["hostname"]: device for device in reversed(found)}
 
-    def ask(self, path: str, connection: Any = None) -> dict[str, Any]:
-        """GET something of our API."""
+    def ask(
+        self, path: str, connection: Any = None, *, microversion: str = "2.3", **more: Any
+    ) -> dict[str, Any]:
+        """GET something of our API, as the administrator by default."""
         answer = (connection or self.admin).accelerator.get(
-            path, microversion="2.3", raise_exc=False
+            path, microversion=microversion, raise_exc=False, **more
         )
         expect(answer.status_code == 200, f"GET {path}: {answer.status_code} {answer.text[:300]}")
         body: dict[str, Any] = answer.json()
         return body
 
+    def arqs_as_nova(self, instance: str) -> list[Arq]:
+        """Return an instance's ARQs as Nova reads them, to give them to the hypervisor."""
+        path = f"/accelerator_requests?instance={instance}"
+        found: list[Arq] = self.ask(path, self.demo, microversion="2.0", headers=_of_nova())["arqs"]
+        return found
+
     def delete_arqs_as_nova(self, instance: str) -> int:
         """Delete an instance's ARQs in the way that Nova does; return the answer's status."""
-        nova = openstack.connect(cloud="ms-nova")
         answer = self.demo.accelerator.delete(
-            f"/accelerator_requests?instance={instance}",
-            headers={"X-Service-Token": nova.session.get_token()},
-            raise_exc=False,
+            f"/accelerator_requests?instance={instance}", headers=_of_nova(), raise_exc=False
         )
         return int(answer.status_code)
+
+
+def _of_nova() -> dict[str, str]:
+    """Return what Nova adds to its users' requests."""
+    return {"X-Service-Token": str(openstack.connect(cloud="ms-nova").session.get_token())}

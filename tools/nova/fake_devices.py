@@ -49,6 +49,9 @@ class FakeDevices(Hardware):
         before, self._options = self._options, {**BETWEEN_FLOWS, **changes}
         return before != self._options
 
+    def mark(self) -> None:
+        """See :class:`Hardware`. Nothing is recorded of it."""
+
     def settings(self) -> dict[str, dict[str, Any]]:
         """See :class:`Hardware`."""
         return {"fake_driver": dict(self._options)}

@@ -95,6 +95,10 @@ class Hardware(ABC):
         """
 
     @abstractmethod
+    def mark(self) -> None:
+        """Forget what has been recorded of it so far."""
+
+    @abstractmethod
     def settings(self) -> dict[str, dict[str, Any]]:
         """Return the groups of an agent's configuration that are the driver's."""
 

@@ -37,6 +37,7 @@ class Flow:
             bench.stack.mark()
             with bench.report.to_its_end():
                 bench.equip(self.hardware)
+                bench.hardware.mark()
                 self.work(bench)
             with bench.check("nothing is left afterwards"):
                 _tidy(bench)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from cards import VirtualFunctions
 from cli import openstack, shown
 from waiting import eventually, expect, steadily
 
@@ -67,4 +68,7 @@ def _expect_one_call(bench: Bench, server: str, arq: Mapping[str, Any]) -> None:
     steadily(look, 5)
 
 
-FLOWS = (Flow("boot", boot),)
+FLOWS = (
+    Flow("boot", boot),
+    Flow("vf-boot", boot, VirtualFunctions),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cards import VirtualFunctions
 from waiting import eventually, expect, wait_for
 
 from flows.base import Flow
@@ -82,4 +83,7 @@ def _expect_unused(bench: Bench, host: str) -> None:
     expect(clean == deployable.total, f"only {clean} handles are free there")
 
 
-FLOWS = (Flow("evacuate", evacuate),)
+FLOWS = (
+    Flow("evacuate", evacuate),
+    Flow("vf-evacuate", evacuate, VirtualFunctions),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cards import VirtualFunctions
 from waiting import eventually, expect
 
 from flows.base import Flow
@@ -119,4 +120,11 @@ def _delete_as_member(bench: Bench, server: str) -> None:
     eventually(bench.expect_nothing_left)
 
 
-FLOWS = (Flow("life", life), Flow("shelve", shelve), Flow("refused", refused))
+FLOWS = (
+    Flow("life", life),
+    Flow("shelve", shelve),
+    Flow("refused", refused),
+    Flow("vf-life", life, VirtualFunctions),
+    Flow("vf-shelve", shelve, VirtualFunctions),
+    Flow("vf-refused", refused, VirtualFunctions),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cards import VirtualFunctions, WholeCards
 from waiting import eventually, expect
 
 from flows.base import Flow
@@ -36,4 +37,9 @@ def changing(bench: Bench) -> None:
             bench.change(handles=handles)
 
 
-FLOWS = (Flow("providers", providers), Flow("changing", changing))
+FLOWS = (
+    Flow("providers", providers),
+    Flow("changing", changing),
+    Flow("vf-providers", providers, VirtualFunctions),
+    Flow("card-providers", providers, WholeCards),
+)
