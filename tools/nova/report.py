@@ -5,9 +5,16 @@ from __future__ import annotations
 import re
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+
+#: How many checks each flow must have.
+NUMBERS = Path(__file__).with_name("checks.txt")
+
+#: What comes before all flows, and counts as one.
+START = "start"
 
 
 class FlowEnded(Exception):
@@ -24,12 +31,23 @@ class Outcome:
     seconds: float = 0.0
 
 
+def read_numbers(path: Path) -> dict[str, int]:
+    """Return how many checks each flow has, of a file with a line for each.
+
+    That no check is lost is seen where a line of the file has to be changed.
+    """
+    lines = (line.split() for line in path.read_text().splitlines() if not line.startswith("#"))
+    return {name: int(number) for name, number in lines}
+
+
 @dataclass
 class Report:
     """Prints the checks as they come, and counts them."""
 
     #: Called with a failure's name and trace; returns where its details are kept.
     keep: Callable[[str, str], str]
+    #: How many checks each flow has to have.
+    numbers: Mapping[str, int]
     outcomes: list[Outcome] = field(default_factory=list)
 
     @contextmanager
@@ -70,7 +88,10 @@ class Report:
             print(f"PASS {self.outcomes[-1].name}: {what}", flush=True)
 
     def summary(self) -> bool:
-        """Print what came of all flows; return whether every check has passed."""
+        """Print what came of all flows; return whether all is well.
+
+        Every check must have passed, and each flow must have as many as it has to.
+        """
         print()
         for outcome in self.outcomes:
             verdict = "FAIL" if outcome.failed else "ok"
@@ -81,8 +102,25 @@ class Report:
         passed = sum(outcome.passed for outcome in self.outcomes)
         failed = sum(outcome.failed for outcome in self.outcomes)
         seconds = sum(outcome.seconds for outcome in self.outcomes)
-        print(f"{passed} checks passed, {failed} failed, in {seconds:.0f} s", flush=True)
-        return passed > 0 and failed == 0
+        print(
+            f"{passed} checks of {len(self.outcomes)} flows passed, {failed} failed,"
+            f" in {seconds:.0f} s",
+            flush=True,
+        )
+        miscounted = [text for outcome in self.outcomes if (text := self._miscount(outcome))]
+        for text in miscounted:
+            print(f"FAIL {text}", flush=True)
+        return passed > 0 and failed == 0 and not miscounted
+
+    def _miscount(self, outcome: Outcome) -> str | None:
+        """Return what is wrong with the number of a flow's checks; none tells if one failed."""
+        wanted = self.numbers.get(outcome.name)
+        if outcome.failed or outcome.passed == wanted:
+            return None
+        return (
+            f"{outcome.name} has {outcome.passed} checks instead of {wanted or 'none'}: none may"
+            " be lost; where some were added, raise the number in tools/nova/checks.txt"
+        )
 
     def _failed(self, what: str, error: Exception) -> None:
         outcome = self.outcomes[-1]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import bootstrap
 from commands import ignore_interrupts, interruptible
 from flows import FLOWS, Flow
+from report import NUMBERS, START, read_numbers
 
 
 def _arguments() -> argparse.Namespace:
@@ -54,6 +55,10 @@ def main() -> int:
     if not flows:
         print(f"no flow is called {' or '.join(arguments.only)}: see --list", file=sys.stderr)
         return 2
+    lost = set(read_numbers(NUMBERS)) - {START, *(flow.name for flow in FLOWS)}
+    if lost:
+        print(f"{NUMBERS.name} names flows that are gone: {', '.join(lost)}", file=sys.stderr)
+        return 1
     bootstrap.enter(__file__)
     # Not before: only the stack's Python has what it needs.
     from session import Session  # noqa: PLC0415 -- as said

@@ -12,7 +12,7 @@ from bench import Bench
 from cloud import Cloud
 from commands import run, uninterrupted
 from flows import Flow
-from report import FlowEnded, Report
+from report import NUMBERS, START, FlowEnded, Report, read_numbers
 from service import Service
 from stack import Stack
 
@@ -39,12 +39,12 @@ class Session:
         self._stack.offer(f"{self._service.url}/v2")
         cloud = Cloud()
         self._names = cloud.placement.custom_names()
-        report = Report(self._save)
+        report = Report(self._save, read_numbers(NUMBERS))
         self._bench = bench = Bench(self._stack, self._service, cloud, report)
         self._stack.mark()
         bench.sweep()
         try:
-            with report.flow("start"):
+            with report.flow(START):
                 with report.check("the service starts", needed=True):
                     self._service.start()
                 with report.check("its providers are in Placement"):
