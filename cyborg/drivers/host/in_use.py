@@ -14,10 +14,14 @@ from cyborg.drivers.host.host import Host
 from cyborg.drivers.host.pci import ADDRESS, DEVICES
 
 _BLOCK = "/sys/class/block"
+_SUBSYSTEMS = "/sys/class/nvme-subsystem"
 #: Bytes of a list of the kernel's that are read.
 _MOST = 1024 * 1024
 #: What udev has found on a disk that neither mounts nor holders tell of.
 _MEMBER = re.compile(r"^E:ID_FS_TYPE=(zfs_member)$", re.MULTILINE)
+#: A drive that may have several controllers, below which its disks are then; and each of those.
+_SUBSYSTEM = re.compile(r"nvme-subsys[0-9]{1,9}\Z")
+_CONTROLLER = re.compile(r"nvme[0-9]{1,9}\Z")
 _DEVICE_NUMBER = re.compile(r"[0-9]{1,6}:[0-9]{1,9}\Z")
 
 
@@ -113,10 +117,17 @@ def _held(host: Host, path: str, name: str) -> str | None:
 def _addresses(host: Host, path: str) -> list[str]:
     """Return the addresses of the functions through which a device is reached."""
     try:
-        place = host.resolve(path)
+        parts = host.resolve(path).split("/")
     except FileNotFoundError:
         return []
-    return [part for part in place.split("/") if ADDRESS.match(part)]
+    found = [part for part in parts if ADDRESS.match(part)]
+    # The kernel takes every drive that says it could have several controllers out of the one that
+    # it has, and the way to its disks no longer leads through a function.
+    for subsystem in filter(_SUBSYSTEM.match, parts):
+        names = _listed(host, f"{_SUBSYSTEMS}/{subsystem}")
+        for controller in filter(_CONTROLLER.match, names):
+            found += _addresses(host, f"{_SUBSYSTEMS}/{subsystem}/{controller}")
+    return found
 
 
 def _listed(host: Host, path: str) -> Sequence[str]:

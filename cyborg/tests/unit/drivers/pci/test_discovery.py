@@ -267,6 +267,30 @@ class TestInUse:
         self.proc(bench, file, content)
         assert why in (self.reason(bench) or "")
 
+    @pytest.mark.parametrize("name", ["nvme0n1", "nvme0n1p2"])
+    def test_a_drive_that_could_have_several_controllers(self, make: Make, name: str) -> None:
+        bench = make(self.two_controllers, [{"vendor_id": "1e0f", "keeps_data": "allowed"}])
+        self.proc(bench, "mounts", f"/dev/{name} / ext4 rw 0 0\n")
+        assert reasons(bench.driver.discover()) == {
+            place: f"{name} is mounted" for place in ("0000:41:00.0", "0000:42:00.0")
+        }
+
+    def two_controllers(self, host: FakeHost) -> None:
+        """A drive as kernels with multipath show it: its disks are below no function."""
+        subsystem = "sys/devices/virtual/nvme-subsystem/nvme-subsys0"
+        host.add_class_link("nvme-subsystem", "nvme-subsys0", subsystem)
+        for number in range(2):
+            card = PciFunction(*self.DRIVE, driver="nvme")
+            root = host.add_root_bus(0x41 + number)
+            path = host.add_function(f"0000:{0x41 + number:x}:00.0", root, card)
+            controller = f"{path}/nvme/nvme{number}"
+            host.directory(f"{controller}/nvme0c{number}n1")
+            host.link(f"{subsystem}/nvme{number}", controller)
+            host.add_class_link("block", f"nvme0c{number}n1", f"{controller}/nvme0c{number}n1")
+        host.directory(f"{subsystem}/nvme0n1/nvme0n1p2")
+        for name in ("nvme0n1", "nvme0n1/nvme0n1p2"):
+            host.add_class_link("block", name.rpartition("/")[2], f"{subsystem}/{name}")
+
     def test_a_drive_that_something_is_built_on(self, make: Make) -> None:
         bench = make(self.card(*self.DRIVE), [{"vendor_id": "1e0f", "keeps_data": "allowed"}])
         drive = bench.root / "sys/class/block/nvme0n1p2"
