@@ -80,9 +80,10 @@ class Function:
     @property
     def blocks_its_group(self) -> bool:
         """Whether nobody can be given another function of its IOMMU group."""
-        if self.is_bridge or self.driver is None:
+        # Also of a bridge: an ISA bridge's driver has the group for the host as any other.
+        if self.driver is None or is_vfio(self.driver):
             return False
-        return not is_vfio(self.driver) and self.driver not in _TOLERATED
+        return self.driver not in _TOLERATED
 
     @property
     def card(self) -> str:

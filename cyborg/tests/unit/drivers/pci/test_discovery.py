@@ -116,6 +116,31 @@ def test_the_reasons(bench_of: Callable[[str], tuple[Bench, Manifest]]) -> None:
     assert set(reasons(bench.driver.discover()).values()) == {"no IOMMU"}
 
 
+@pytest.mark.parametrize(
+    ("driver", "reason"),
+    [
+        ("lpc_ich", "0000:00:1f.0 of its IOMMU group is in use by lpc_ich"),
+        ("pcieport", None),
+        (None, None),
+    ],
+)
+def test_a_bridge_with_a_driver_has_its_group(
+    make: Make, driver: str | None, reason: str | None
+) -> None:
+    """The kernel lets nobody have a group of which a driver of the host has any function."""
+
+    def build_host(host: FakeHost) -> None:
+        group = host.add_iommu_group()
+        root = host.add_root_bus(0)
+        bridge = PciFunction("8086:2918", "060100", driver=driver, iommu_group=group)
+        host.add_function("0000:00:1f.0", root, bridge)
+        card = PciFunction("8086:2930", "0c0500", iommu_group=group)
+        host.add_function("0000:00:1f.3", root, card)
+
+    found = make(build_host, [{"product_id": "2930"}]).driver.discover()
+    assert reasons(found).get("0000:00:1f.3") == reason
+
+
 def test_whatever_is_allowed_some_are_no_cards(make: Make) -> None:
     """Bridges and the boot display are no devices either."""
 
