@@ -15,6 +15,9 @@ from typing import Protocol
 #: Exit status of a child that failed in a way that has no number.
 _STRANGE = 255
 
+#: After standard input, output and error.
+_FIRST_OWN = 3
+
 #: Seconds that a child is given to die.
 _LAST_WAIT = 0.2
 
@@ -85,6 +88,9 @@ def _kill(child: int) -> None:
 def _write_and_exit(place: str, value: bytes) -> None:
     status = _STRANGE
     try:
+        # It may never return, and would keep from being closed whatever its parent has open: the
+        # socket by whose end the agent knows that this process is gone.
+        os.closerange(_FIRST_OWN, os.sysconf("SC_OPEN_MAX"))
         descriptor = os.open(place, os.O_WRONLY | os.O_CLOEXEC)
         os.write(descriptor, value)
         status = 0

@@ -72,6 +72,16 @@ def test_one_that_does_not_return_is_ended(tmp_path: Path, pipe: Path) -> None:
     assert children() == before
 
 
+def test_one_that_hangs_keeps_nothing_open(tmp_path: Path, pipe: Path, stuck: list[int]) -> None:
+    reading, writing = os.pipe()
+    with pytest.raises(TimeoutError, match="no answer within"):
+        ChildWriter(tmp_path, kill=stuck.append).write("/sys/reset", "1", TIMEOUT)
+    os.close(writing)
+    os.set_blocking(reading, False)
+    assert os.read(reading, 1) == b"", "its end is seen while the child hangs"
+    os.close(reading)
+
+
 def test_one_that_cannot_be_ended_gets_no_second_one(
     tmp_path: Path, pipe: Path, stuck: list[int]
 ) -> None:
