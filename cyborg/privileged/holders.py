@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from cyborg.drivers.host import Host, Possession
 from cyborg.drivers.host.files import Files
-from cyborg.drivers.host.pci import DEVICES, Function, is_vfio, said
+from cyborg.drivers.host.pci import ADDRESS, DEVICES, Function, is_vfio, read_function, said
 
 #: Processes that are named.
 _MOST_NAMED = 3
@@ -38,7 +38,31 @@ class Holders:
         self._open = opens
 
     def of(self, function: Function) -> Possession:
-        """Return whether somebody has a function, or another one of its IOMMU group, open."""
+        """Return whether somebody has a function open, or what would be reset with it.
+
+        That is any of its IOMMU group, and any of its virtual functions.
+        """
+        found = self._of_group(function)
+        if not found.is_free or function.physical_function is not None:
+            return found
+        try:
+            virtual = list(self._virtual_functions(function))
+        except OSError as error:
+            return Possession(None, (said(error),))
+        possessions = map(self._of_group, virtual)
+        return next((each for each in possessions if not each.is_free), found)
+
+    def _virtual_functions(self, function: Function) -> Iterator[Function]:
+        directory = f"{DEVICES}/{function.address}"
+        links = [name for name in self._host.list(directory) if name.startswith("virtfn")]
+        looked = self._host.look(directory, links=links)
+        for name in links:
+            address = looked.text_or(name, "")
+            virtual = read_function(self._host, address) if ADDRESS.match(address) else None
+            if virtual is not None:
+                yield virtual
+
+    def _of_group(self, function: Function) -> Possession:
         group = function.iommu_group
         path = f"/dev/vfio/{group}"
         if group is not None:

@@ -15,7 +15,7 @@ from cyborg.drivers.host import Possession
 from cyborg.drivers.pci.driver import PciDriver
 from cyborg.testing.drivers import make_conf
 from cyborg.testing.drivers.machine import Machine
-from cyborg.testing.hosts.functions import PciFunction
+from cyborg.testing.hosts.functions import PciFunction, Sriov
 from cyborg.testing.hosts.host import FakeHost
 
 CARD, DRIVE, DISPLAY, BRIDGE, OTHER = (
@@ -38,6 +38,9 @@ def build(host: FakeHost) -> None:
     host.directory(f"{path}/nvme/nvme0/nvme0n1")
     host.add_class_link("block", "nvme0n1", f"{path}/nvme/nvme0/nvme0n1")
     host.write("proc/mounts", "/dev/nvme0n1 / ext4 rw 0 0\n", 0o644)
+    network = PciFunction("8086:1592", "020000", sriov=Sriov(4, "1889", offset=8))
+    path = host.add_function("0000:61:00.0", host.add_root_bus(0x61), network)
+    host.add_vfs(path, 4, PciFunction("8086:1889", "020000"))
 
 
 @pytest.fixture
@@ -179,6 +182,18 @@ class TestHolders:
         (process / "comm").write_text("qemu-system-x86\n")
         (process / "fd/17").symlink_to(f"/dev/vfio/{group.name}")
         assert machine.verbs.holders(CARD) == Possession(True, ("qemu-system-x86 (process 4711)",))
+
+    def test_a_card_is_held_by_whoever_has_a_part_of_it(self, make: Callable[..., Machine]) -> None:
+        """The reset of a physical function takes its virtual ones with it."""
+        machine = make()
+        part = "0000:61:01.2"
+        machine.verbs.bind_driver(part, "vfio-pci")
+        assert machine.verbs.holders("0000:61:00.0") == Possession(False)
+        machine.kernel.busy.add(part)
+        assert machine.verbs.holders("0000:61:00.0") == Possession(True)
+        assert machine.verbs.holders("0000:61:01.1") == Possession(False)
+        with pytest.raises(DriverError, match="is not touched: somebody has it"):
+            machine.verbs.reset("0000:61:00.0")
 
     def test_a_group_that_nobody_may_open(
         self, make: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch
