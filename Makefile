@@ -54,6 +54,10 @@ test-kit: $(VENV)/.test ## Break every kind of file in every way on every fake h
 	@CYBORG_TEST_KIT=full $(VENV)/bin/python -m pytest cyborg/tests/unit/drivers -k "broken_file" \
 		--timeout 0 $(ARGS)
 
+.PHONY: test-lab
+test-lab: $(VENV)/.test ## Try the pci driver on real kernels over emulated cards, in QEMU (needs root).
+	@tools/qemulab/test.sh $(VENV)/bin/python $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(VENV)/.test ## Try the API at length with schemathesis (EXAMPLES=500, DATABASE=sqlite).
 	@CYBORG_TEST_FUZZ=$(EXAMPLES) CYBORG_TEST_FUZZ_DATABASE=$(DATABASE) $(VENV)/bin/python -m pytest \

@@ -29,13 +29,14 @@ O=${out:-$T/out}; mkdir -p "$O"; rm -f "$O/rc"
 printf '%s\n' "$*" >"$O/cmd"
 for d in free0 pf0 numa1 hot; do truncate -s 256M "$T/$d.img"; done
 
+# no_timer_check: on a busy machine the timer may be too slow for the kernel's look whether it works
 # Addresses (the guest's, see README.md): root ports rp* on bus 0; hp0 hp1 are empty ports for device_add
 args=(-M q35,sata=off,i8042=off,vmport=off -accel tcg,thread=multi -cpu max,la57=off -smp 2,sockets=2 -m 2G -nodefaults -no-user-config -no-reboot -display none
   -object memory-backend-ram,id=m0,size=1G -object memory-backend-ram,id=m1,size=1G
   -numa node,nodeid=0,memdev=m0,cpus=0 -numa node,nodeid=1,memdev=m1,cpus=1
   -device intel-iommu,intremap=on,device-iotlb=on
   -kernel "$D/vmlinuz.$v" -initrd "$D/initrd.$v"
-  -append "console=ttyS0 quiet loglevel=4 panic=-1 nokaslr mitigations=off tsc=reliable $iommu lab.udev=$udev lab.modules=$mods $append"
+  -append "console=ttyS0 quiet loglevel=4 panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check $iommu lab.udev=$udev lab.modules=$mods $append"
   -chardev "file,id=con,path=$T/console" -serial chardev:con
   -chardev "file,id=out,path=$T/out.pipe"
   -chardev "socket,id=mon,path=$T/qmp,server=on,wait=off" -mon chardev=mon,mode=control
@@ -84,7 +85,7 @@ args=(-M q35,sata=off,i8042=off,vmport=off -accel tcg,thread=multi -cpu max,la57
   -device pcie-root-port,id=hp0,bus=pcie.0,addr=11.0,multifunction=on,chassis=10,slot=10
   -device pcie-root-port,id=hp1,bus=pcie.0,addr=11.1,chassis=11,slot=11)
 [ -z "$python" ] || args+=(-fsdev "local,id=fpython,path=$python,security_model=none,readonly=on,multidevs=remap"
-  -device virtio-9p-pci,addr=2.3,fsdev=fpython,mount_tag=python)
+  -device virtio-9p-pci,bus=pcie.0,addr=2.3,fsdev=fpython,mount_tag=python)
 # shellcheck disable=SC2086
 mkfifo "$T/out.pipe"; cat "$T/out.pipe" & cat=$!
 timeout -k 5 "$limit" qemu-system-x86_64 "${args[@]}" $qextra </dev/null 2>"$T/qemu.err" & pid=$!
