@@ -13,9 +13,9 @@ from oslo_config import cfg
 from cyborg import no_eventlet  # noqa: F401 - before everything of oslo's
 from cyborg.drivers.contract import Discovery, DriverEnvironment, Handle
 from cyborg.drivers.host import Files, Host
+from cyborg.drivers.host.pci import info_of
 from cyborg.drivers.loader import register_options
 from cyborg.drivers.pci.driver import PciDriver
-from cyborg.drivers.pci.reports import info_of
 from cyborg.privileged.holders import Holders
 from cyborg.privileged.operators_list import OperatorsList
 from cyborg.privileged.verbs import LocalVerbs

@@ -28,7 +28,7 @@ from cyborg.agent.calls import Calls
 from cyborg.agent.executor import Executor
 from cyborg.agent.journal import Journal, read_boot_id
 from cyborg.domain.clock import utcnow
-from cyborg.domain.work import STEPS, Handle, Prepare, Release, Work
+from cyborg.domain.work import STEPS, Handle, OwnedHandle, Prepare, Release, Work
 from cyborg.drivers.contract import Bitstream
 
 #: Seconds after which a piece of work has failed.
@@ -152,6 +152,10 @@ class _Conductor:
         """Say yes."""
         self._hook.step("ask the conductor")
         return True
+
+    def company(self, host: str, uuid: str, generation: int) -> list[OwnedHandle]:
+        """Refuse: only a driver of cards that are reset together is told."""
+        raise AssertionError("pci_driver does nothing together")
 
     def finish_job(
         self,
