@@ -28,11 +28,13 @@ trap 'rm -rf "$results"' EXIT
 # Nothing but what is named here is loaded: an import takes long in there.
 pytest="PYTHONUNBUFFERED=1 PYTHONPATH=/mnt/src:/mnt/python PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 \
 python3 -m pytest -v -p pytest_timeout --junitxml /mnt/out/results.xml"
+# It is not waited for, but for what it says at its end: what hangs in the kernel may keep it.
 run_in() {
     local kernel=$1
     shift
     $lab/lab.sh -k "$kernel" -t 3000 -s "$PWD" -p "$packages" -o "$results/$kernel" -- \
-        "cd $lab/tests && $pytest $([ $# = 0 ] || printf '%q ' "$@")"
+        "cd $lab/tests && LAB_STATUS=/tmp/status $pytest $([ $# = 0 ] || printf '%q ' "$@") &" \
+        "until [ -s /tmp/status ] || ! kill -0 \$!; do sleep 1; done; exit \$(cat /tmp/status)"
 }
 status=0
 for kernel in ${QEMULAB_KERNELS:-6.1 6.12}; do

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,20 @@ from small_agent import Nursery
 
 #: Begins with the run, since only a process without threads can be forked safely.
 _NURSERY = Nursery()
+
+_ENDED: list[int] = []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Keep how the tests ended."""
+    _ENDED.append(exitstatus)
+
+
+def pytest_unconfigure() -> None:
+    """Say how they ended: with a thread in the kernel that hangs, this process cannot end."""
+    if _ENDED and "LAB_STATUS" in os.environ:
+        Path(os.environ["LAB_STATUS"]).write_text(str(int(_ENDED[-1])))
 
 
 @pytest.fixture(scope="session", autouse=True)
