@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import itertools
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +21,7 @@ from stevedore.extension import ExtensionManager
 
 from cyborg.drivers.contract import (
     Bitstream,
+    CleanStep,
     DeployableReport,
     DeviceAway,
     DeviceCondition,
@@ -30,9 +31,13 @@ from cyborg.drivers.contract import (
     DriverError,
     Handle,
     HandleReport,
+    JointDriver,
     Problem,
+    Progress,
     Region,
     Share,
+    StepwiseDriver,
+    Wanted,
 )
 from cyborg.drivers.loader import NAMESPACE
 from cyborg.testing.drivers import ProgrammableConformance, UnreadableDeviceConformance
@@ -418,6 +423,32 @@ class TestUsesAHandleUp(Asked):
             if handle.uuid in self.held():
                 self.hold(f"used {handle.uuid}", "yes")
             super().release(handle)
+
+
+class TestHasTwoStepsOfOneName(Asked):
+    broken = ("test_steps_have_names_and_clean",)
+
+    class driver_class(StepwiseDriver, sound.SoundDriver):
+        def clean_steps(self, handle: Handle) -> Sequence[CleanStep]:
+            return (CleanStep("erase", "erase it"), CleanStep("erase", "erase it again"))
+
+        def clean(self, handle: Handle, step: str, progress: Progress) -> None:
+            sound.SoundDriver.release(self, handle)
+
+
+class TestFailsWhereItMustWait(Asked):
+    broken = ("test_what_is_released_together_may_have_to_wait",)
+
+    class driver_class(JointDriver, sound.SoundDriver):
+        def prepare_together(self, wanted: Sequence[Wanted], held: Sequence[Handle]) -> None:
+            for each in wanted:
+                sound.SoundDriver.prepare(self, each.handle, each.group)
+
+        def release_together(self, handles: Sequence[Handle], held: Sequence[Handle]) -> None:
+            if held:
+                raise DriverError("somebody has another part of it")
+            for handle in handles:
+                sound.SoundDriver.release(self, handle)
 
 
 class TestTakesWhatIsGoneForClean(Asked):
