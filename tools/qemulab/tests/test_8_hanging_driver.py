@@ -1,5 +1,7 @@
-"""A reset under a driver of the host, which may hang in that for good: igbvf of 6.12, for one, of a
-port that is down. The last test: nothing can be done with such a function any more."""
+"""A reset under a driver of the host, which may hang in that for good: igbvf of 6.12 does.
+
+The last test, since nothing can be done with such a function any more.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +33,6 @@ def test_a_reset_under_a_driver_of_the_host_ends_in_time(
     else:
         assert len(resets.of(address, begun)) == 1
     assert time.monotonic() - begun < 300.0
-    # Not one beside it: since 6.10 a reset has the bridge above it for itself.
+    # Not one beside it: what is below the same bridge hangs with it, on 6.12.
     parts.driver.release(handle_at(FREE_DRIVE))
     assert len(resets.of(FREE_DRIVE, begun)) >= 1
