@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,7 +124,7 @@ def killed_in(bench: SteppedBench, step: str, boot_id: str = "boot-1") -> Steppe
     while bench.driver.begun.get(timeout=PATIENCE) != step:
         pass
     # Where the process is killed the journal says no more.
-    bench.journal = None  # type: ignore[assignment]
+    bench.journal = None  # type: ignore[assignment]  # nobody may use it any more
     return SteppedBench(bench.directory, boot_id)
 
 
@@ -239,10 +240,10 @@ class Told:
         self.messages: list[list[str]] = []
         self.refuses = False
 
-    def tell_progress(self, host: str, works: Sequence[object]) -> None:
+    def tell_progress(self, host: str, works: Sequence[Mapping[str, Any]]) -> None:
         if self.refuses:
             raise ServiceUnavailable("nobody is there")
-        self.messages.append([f"{each['step']} {each['percent']}" for each in works])  # type: ignore[index]
+        self.messages.append([f"{each['step']} {each['percent']}" for each in works])
 
 
 Tellers = tuple[ProgressTeller, Told, list[WorkProgress]]
@@ -254,8 +255,8 @@ def teller() -> Tellers:
     return ProgressTeller("compute-1", told, lambda: found, lambda _seconds: True), told, found
 
 
-def step(**changes: object) -> Callable[[WorkProgress], WorkProgress]:
-    return lambda before: replace(before, **changes)  # type: ignore[arg-type]
+def step(**changes: Any) -> Callable[[WorkProgress], WorkProgress]:
+    return lambda before: replace(before, **changes)
 
 
 def test_only_what_is_new_and_lasts_is_told(teller: Tellers) -> None:

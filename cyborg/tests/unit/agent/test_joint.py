@@ -12,7 +12,7 @@ import pytest
 from cyborg.agent.executor import Executor
 from cyborg.agent.journal import Phase
 from cyborg.domain.errors import ServiceUnavailable
-from cyborg.domain.work import OwnedHandle, Work
+from cyborg.domain.work import OwnedHandle, Prepare, Release, Work
 from cyborg.drivers.contract import DriverError, Handle, JointDriver, NotNow, Wanted
 from cyborg.tests.unit.agent.helpers import (
     PATIENCE,
@@ -72,7 +72,7 @@ class JointBench(Bench):
         self.conductor.owned = [
             OwnedHandle(make_handle(what, f"card-1.{what}"), instance)
             if isinstance(what, int)
-            else OwnedHandle(what.steps[0].handle, instance, what)  # type: ignore[attr-defined]
+            else OwnedHandle(handle_of(what), instance, what)
             for what, instance in owned
         ]
 
@@ -94,6 +94,13 @@ def preparing(number: int) -> Work:
     device = f"card-1.{number}"
     step = prepare(number, device)
     return Work(job_uuid(number), 1, "prepare", "test_driver", device, (step,))
+
+
+def handle_of(work: Work) -> Handle:
+    """Return whose only step it is."""
+    [step] = work.steps
+    assert isinstance(step, Prepare | Release)
+    return step.handle
 
 
 def told(bench: JointBench) -> Mapping[str, str | None]:
