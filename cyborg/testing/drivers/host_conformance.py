@@ -55,7 +55,8 @@ class HostConformance:
         return lambda: None
 
     @pytest.fixture(scope="class")
-    def originals(self, tmp_path_factory: pytest.TempPathFactory) -> BuiltHosts:
+    @classmethod
+    def originals(cls, tmp_path_factory: pytest.TempPathFactory) -> BuiltHosts:
         """Each host, built once."""
         return BuiltHosts(tmp_path_factory.mktemp)
 
