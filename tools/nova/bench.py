@@ -252,3 +252,7 @@ class Bench:
                 expect(cloud.status(consumer) == "gone", f"{consumer} has something of {provider}")
                 self.placement.release(consumer)
             self.placement.delete_provider(provider)
+        # A nova-compute fails boots as long as it remembers a provider that has gone.
+        self.stop_computes()
+        self.stack.start_again()
+        self.wait_for_computes()
