@@ -20,9 +20,9 @@ processes=$functional/processes
 mixed=("$processes"/test_{agents_queue,audit,broker_says_no,commands,credentials,faults}.py
     "$processes"/test_{hanging,no_conductor,reboot,start_and_stop,two_machines}.py
     "$functional"/conductor/{hardware_model,test_model.py,test_slow_services.py}
-    "$functional"/fuzz "$functional"/test_servers.py)
+    "$functional"/fuzz "$functional"/matrix "$functional"/test_servers.py)
 # The faults come last, when the machine has most time for what is measured there.
-working=("$functional"/clients "$functional"/conductor/test_{pairs,hardware_races}.py)
+working=("$functional"/clients "$functional"/conductor/test_{pairs,races,hardware_races}.py)
 for file in "$processes"/test_*.py; do
     case " ${mixed[*]} $processes/test_chaos.py " in
         *" $file "*) ;;
