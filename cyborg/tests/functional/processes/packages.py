@@ -42,6 +42,8 @@ class Package:
                 "PATH": f"{COMMANDS}{os.pathsep}{os.environ['PATH']}",
                 # Of pytest's plugins none is needed, and some take seconds to import.
                 "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+                # What it prints is the page's, whatever its user wants to see of ours.
+                "PYTEST_ADDOPTS": "",
             },
             check=False,
         )
