@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from arqs import Arq
@@ -14,7 +15,7 @@ from hardware import Deployable, Hardware
 from report import Report
 from service import Service
 from stack import Stack
-from waiting import Unexpected, eventually, expect
+from waiting import Unexpected, eventually, expect, wait_for
 
 
 class Bench:
@@ -253,6 +254,15 @@ class Bench:
                 self.placement.release(consumer)
             self.placement.delete_provider(provider)
         # A nova-compute fails boots as long as it remembers a provider that has gone.
+        self._restart_computes()
+
+    def _restart_computes(self) -> None:
+        """Restart every nova-compute, and wait until each has said that it is there."""
         self.stop_computes()
+        last = {host: self.cloud.service_of(host).updated_at for host in self.hosts}
         self.stack.start_again()
-        self.wait_for_computes()
+        for host, before in last.items():
+            wait_for(f"nova-compute of {host}", partial(self._has_said_more, host, before))
+
+    def _has_said_more(self, host: str, before: str) -> bool:
+        return self.cloud.service_of(host).updated_at != before
