@@ -104,6 +104,8 @@ class Patience:
                 call.ended.set()
                 if call.stuck_at is not None:
                     self._stuck.discard(call.stuck_at)
+            # Or all that was read would be kept until the next call.
+            del call
 
     def _next(self, calls: queue.SimpleQueue[_Call]) -> _Call | None:
         """Return the next call; None if none came for a while."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+import weakref
 from pathlib import Path
 
 import pytest
 
 from cyborg.drivers.host import Files, Host
+from cyborg.drivers.host.patience import Patience
 
 TIMEOUT = 1.0
 
@@ -147,3 +150,16 @@ class TestDeadline:
         for _ in range(50):
             host.look(DEVICE, {"vendor": 64})
         assert threading.active_count() == before
+
+
+def test_what_was_read_is_not_kept() -> None:
+    """A thread that waits for the next call holds nothing of the last one."""
+    patience = Patience(TIMEOUT)
+    read = {"a file": threading.Event()}
+    kept = weakref.ref(read["a file"])
+    patience.call(read.copy, lambda: "a file")
+    read.clear()
+    deadline = time.monotonic() + 2 * TIMEOUT
+    while kept() is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert kept() is None
